@@ -1,0 +1,23 @@
+"""What the `evaluator` configuration group names: a cascade on this machine, on Ray, or on whichever is asked for."""
+
+from __future__ import annotations
+
+from evaluators.cascade import Cascade
+from evaluators.local_pool import LocalPool
+
+
+def local(workers: int | None = None, isolation: str = "auto") -> Cascade:
+    """Returns a cascade on this machine's CPUs."""
+    return Cascade(LocalPool(workers), isolation)
+
+
+def ray(workers: int | None = None, address: str | None = None, isolation: str = "auto") -> Cascade:
+    """Returns a cascade on a Ray cluster, or on a Ray of its own where `address` is None."""
+    from evaluators.ray_pool import RayPool
+
+    return Cascade(RayPool(workers, address), isolation)
+
+
+def auto(workers: int | None = None, address: str | None = None, isolation: str = "auto") -> Cascade:
+    """Returns `ray` when an address is given, else `local`."""
+    return ray(workers, address, isolation) if address else local(workers, isolation)

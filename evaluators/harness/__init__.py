@@ -1,0 +1,1 @@
+"""What runs in the sandbox: public code that imports neither `evolve` nor the rest of `evaluators`."""

@@ -1,0 +1,119 @@
+"""The zygote: imports what a problem preloads, then forks one process per candidate and ends it, tree and all.
+
+Run by the worker as `python <this folder> CONTROL_FD PARENT_PID`, with an empty environment. Talks over a SEQPACKET socket:
+`preload` -> `ready` or `failed`; `spawn` (with the candidate's channel and log as descriptors); `end` -> `ended`, which
+comes unasked when the candidate's process dies. It never reads a candidate's channel and runs no candidate code itself.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import select
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from evaluators.harness import session, tree, wire
+else:
+    import session
+    import tree
+    import wire
+
+PACKET = 1 << 16
+
+
+class Zygote:
+    """At most one candidate at a time; `serial` tells a late `end` for one that is gone from one for its successor."""
+
+    def __init__(self, control: socket.socket):
+        self._control = control
+        self._serial = 0
+        self._child = 0
+        self._pidfd = -1
+
+    def serve(self) -> None:
+        """Answers until the worker is gone, and takes the candidate along then."""
+        try:
+            self._answer()
+        finally:
+            if self._child:
+                tree.end_all(self._child)
+
+    def _answer(self) -> None:
+        while True:
+            self._wait()
+            packet, descriptors, _, _ = socket.recv_fds(self._control, PACKET, 2)
+            if not packet:
+                return
+            kind, *rest = wire.decode(packet)
+            if kind == "preload":
+                self._preload(*rest)
+            elif kind == "spawn":
+                self._spawn(descriptors, *rest)
+            elif rest == [self._serial] and self._child:
+                self._end()
+
+    def _wait(self) -> None:
+        """Returns when the worker has written; ends a candidate that died meanwhile."""
+        poller = select.poll()
+        poller.register(self._control, select.POLLIN)
+        if self._child:
+            poller.register(self._pidfd, select.POLLIN)
+        if self._pidfd in {descriptor for descriptor, _ in poller.poll()}:
+            self._end()
+            self._wait()
+
+    def _preload(self, names: list[str]) -> None:
+        for name in names:
+            try:
+                importlib.import_module(name)
+            except Exception as error:  # noqa: BLE001 any module may be named; what it raised goes to the worker
+                self._send("failed", f"preload: {name}: {type(error).__name__}: {error}")
+                return
+        gc.collect()
+        gc.freeze()
+        self._send("ready")
+
+    def _spawn(self, descriptors: list[int], serial: int, limits: dict[str, int], scratch: str) -> None:
+        parent = os.getpid()
+        pid = os.fork()
+        if not pid:
+            tree.die_with_parent(parent)
+            self._control.detach()
+            channel, log = descriptors
+            session.become_candidate(channel, log, limits, scratch)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        self._serial, self._child, self._pidfd = serial, pid, os.pidfd_open(pid)
+
+    def _end(self) -> None:
+        code, cpu_s, memory_mb = tree.end_all(self._child)
+        os.close(self._pidfd)
+        self._child, self._pidfd = 0, -1
+        self._send("ended", self._serial, code, cpu_s, memory_mb)
+
+    def _send(self, *message: Any) -> None:
+        self._control.send(wire.encode(message))
+
+
+def main() -> None:
+    signal.signal(signal.SIGTERM, _leave)
+    tree.die_with_parent(int(sys.argv[2]), signal.SIGTERM)
+    tree.adopt_orphans()
+    for name in ("session", "tree", "wire"):  # a candidate's own module of that name is its own
+        del sys.modules[name]
+    sys.path.remove(os.path.dirname(os.path.abspath(__file__)))
+    sys.argv[1:], control = [], socket.socket(fileno=int(sys.argv[1]))
+    Zygote(control).serve()
+
+
+def _leave(signum: int, frame: object) -> NoReturn:
+    raise SystemExit(128 + signum)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""The candidate's own process: loads its files and answers calls until it is killed."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import random
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from evaluators.harness import tree, wire
+else:  # this folder alone is on the path in the sandbox
+    import tree
+    import wire
+
+MODULE = "candidate"
+CHANNEL_FD = 3
+TEXT = 2_000  # characters of an error's text
+
+
+class ServiceError(Exception):
+    """Raised in the candidate when a service refuses a call; a candidate may catch it."""
+
+
+def become_candidate(channel: int, log: int, limits: dict[str, int], scratch: str) -> NoReturn:
+    """Turns a fresh fork of the zygote into the candidate's process; never returns."""
+    try:
+        os.setsid()
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.dup2(channel, CHANNEL_FD)  # whatever had that number here belongs to the zygote
+        os.set_inheritable(CHANNEL_FD, False)
+        os.closerange(CHANNEL_FD + 1, 4096)
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # what it printed outlives a kill
+        for number in (signal.SIGXFSZ, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        os.chdir(scratch)
+        os.environ.update(HOME=scratch, TMPDIR=scratch)
+        _fix_global_generators()
+        tree.set_limits(**limits)
+        Session(socket.socket(fileno=CHANNEL_FD), scratch).serve()
+    except BaseException:  # noqa: BLE001 the edge of the process: nothing may return into the zygote's loop
+        traceback.print_exc()
+    finally:
+        os._exit(1)
+
+
+def _fix_global_generators() -> None:
+    """Gives every candidate the same start, whatever the zygote or earlier candidates drew."""
+    random.seed(0)
+    if "numpy.random" in sys.modules:
+        sys.modules["numpy"].random.seed(0)
+
+
+class Session:
+    """One conversation: `load` first, then `call`s, each answered by one `return`, `raised`, `refused` or `too_large`."""
+
+    def __init__(self, sock: socket.socket, scratch: str):
+        self._channel = wire.Channel(sock, service=self._stub)
+        self._scratch = scratch
+        self._module: Any = None
+        self._reserve: bytes | None = bytes(1 << 20)  # room to say that memory ran out
+
+    def serve(self) -> NoReturn:
+        while True:
+            kind, *rest = self._channel.receive()
+            self._reply(*(self._outcome(self._load, rest) if kind == "load" else self._outcome(self._call, rest)))
+
+    def _load(self, path: str) -> None:
+        sys.path.insert(0, self._scratch)
+        spec = importlib.util.spec_from_file_location(MODULE, Path(self._scratch, path))
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{path} is not a Python file")
+        self._module = sys.modules[MODULE] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(self._module)
+
+    def _call(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        if not hasattr(self._module, name):
+            raise AttributeError(f"the candidate has no '{name}'")
+        return getattr(self._module, name)(*args, **kwargs)
+
+    def _outcome(self, function: Callable[..., Any], args: list[Any]) -> tuple[Any, ...]:
+        try:
+            return "return", function(*args)
+        except BaseException as error:  # noqa: BLE001 the border to untrusted code: what it raised is the answer
+            self._reserve = None
+            return "raised", type(error).__name__, _text(str(error)), self._trace(error)
+
+    def _reply(self, *message: Any) -> None:
+        try:
+            self._channel.send(message)
+        except TypeError as error:
+            self._channel.send(["refused", f"what it returned can't be sent: {error}"])
+        except wire.TooLarge as error:
+            self._channel.send(["too_large", f"what it returned is too large: {error}"])
+
+    def _trace(self, error: BaseException) -> str:
+        """Formats the frames in the candidate's own files, with paths as the candidate knows them."""
+        own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(self._scratch)]
+        lines = traceback.format_list(own[-5:]) + traceback.format_exception_only(error)
+        return _text("".join(lines).replace(self._scratch + "/", ""))
+
+    def _stub(self, name: str) -> Callable[..., Any]:
+        def service(*args: Any, **kwargs: Any) -> Any:
+            self._channel.send(["service", name, args, kwargs])
+            kind, value = self._channel.receive()
+            if kind == "raised":
+                raise ServiceError(value)
+            return value
+
+        service.__name__ = name
+        return service
+
+
+def _text(text: str) -> str:
+    return text[-TEXT:].encode("utf-8", "replace").decode()

@@ -1,0 +1,74 @@
+"""Evaluations on this machine: one worker process per slot, each served by a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from evaluators.pool import StageJob
+from evaluators.worker_client import Slot, WorkerDied
+from evolve.errors import EvolveError, UsageError
+from evolve.types import StageOutcome
+
+
+class LocalPool:
+    """A `Pool` of worker processes; `workers=None` means one for each CPU that this process may use.
+
+    The threads wait on sockets only. They live as long as the pool, because a worker ends with the thread that started it.
+    """
+
+    def __init__(self, workers: int | None = None):
+        self.slots = workers if workers is not None else len(os.sched_getaffinity(0))
+        if self.slots < 1:
+            raise UsageError(f"evaluator.workers={workers}: must be at least 1")
+        self._threads: ThreadPoolExecutor | None = None
+        self._slots: list[Slot] = []
+        self._idle: asyncio.LifoQueue[Slot] = asyncio.LifoQueue()  # the warmest first
+
+    async def start(self) -> None:
+        """Starts all workers at once. Raises EvolveError where one does not start."""
+        self._threads = ThreadPoolExecutor(self.slots, thread_name_prefix="evaluation")
+        self._slots = [Slot() for _ in range(self.slots)]
+        loop = asyncio.get_running_loop()
+        try:
+            await asyncio.gather(*(loop.run_in_executor(self._threads, slot.start) for slot in self._slots))
+        except WorkerDied as error:
+            await self.close()
+            raise EvolveError(str(error)) from None
+        for slot in self._slots:
+            self._idle.put_nowait(slot)
+
+    async def run(self, job: StageJob) -> StageOutcome:
+        slot = await self._idle.get()
+        stop = threading.Event()
+        future = asyncio.get_running_loop().run_in_executor(self._threads, slot.run, job, stop)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            stop.set()
+            slot.kill()
+            with contextlib.suppress(WorkerDied):
+                await future
+            raise
+        finally:
+            self._idle.put_nowait(slot)
+
+    async def close(self) -> None:
+        """Ends all workers; a `run` still in progress raises WorkerDied or gives what it has."""
+        threads, self._threads = self._threads, None
+        if threads is None:
+            return
+        for slot in self._slots:
+            slot.kill()
+        loop = asyncio.get_running_loop()
+        await asyncio.gather(*(loop.run_in_executor(threads, slot.close) for slot in self._slots))
+        threads.shutdown()
+        self._slots = []
+        self._idle = asyncio.LifoQueue()
+
+    def pids(self) -> list[int]:
+        """Returns the worker processes."""
+        return [slot.pid for slot in self._slots if slot.pid]

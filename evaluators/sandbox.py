@@ -1,0 +1,318 @@
+"""The worker's side of the sandbox: one zygote, one candidate process at a time, and clocks for its turns.
+
+This level is *bare*: a process of its own with an empty environment, rlimits, a deadline that ends its whole tree. It does
+NOT keep a candidate from the network, from reading files (evaluator.py and hidden/ included), from signalling or tracing
+processes of the same user (the zygote, the worker, the runner), from reading /proc/PID/environ of those, or from forking
+without bound; memory is limited per process, not per tree; work in threads between the candidate's turns is not on its
+clock, only on its CPU limit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from evaluators.environment import clean_environment, python
+from evaluators.harness import wire
+from evolve.errors import EvaluatorError
+from evolve.types import Files, Status
+
+HARNESS = Path(__file__).resolve().parent / "harness"
+PRELOAD_S = 60.0
+END_S = 10.0  # how long the end of a tree may take
+FILE_MB = 64
+OPEN_FILES = 256
+LOG_TAIL = 2_000
+
+
+class Failure(Exception):
+    """Raised when a candidate failed: the status, and a reason that its proposer can use."""
+
+    def __init__(self, status: Status, reason: str):
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class Clock:
+    """The time of a stage: `timeout_s` for the candidate's own turns, `wall_s` for everything."""
+
+    def __init__(self, timeout_s: float, wall_s: float):
+        self.timeout_s = timeout_s
+        self.turn_s = 0.0
+        self.began = time.monotonic()
+        self._end = self.began + wall_s
+        self._turn = self.began
+        self._wall_s = wall_s
+
+    def start_turn(self) -> float:
+        """Starts a turn; returns the deadline that it must meet."""
+        self._turn = time.monotonic()
+        return min(self._turn + self.timeout_s - self.turn_s, self._end)
+
+    def stop_turn(self) -> None:
+        """Stops the clock; doing so again changes nothing."""
+        now = time.monotonic()
+        self.turn_s += now - self._turn
+        self._turn = now
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self.began
+
+    @property
+    def left_s(self) -> float:
+        return min(self.timeout_s - self.turn_s, self._end - time.monotonic())
+
+    def overrun(self) -> Exception:
+        """Returns what to raise at the deadline: the candidate is at fault only for its own turns."""
+        if self.turn_s >= self.timeout_s:
+            return Failure(Status.TIMEOUT, f"not done after timeout_s={self.timeout_s:g} in its own turns")
+        spent = f"{self.turn_s:.2f} s in the candidate's turns, the rest in evaluator.py"
+        return EvaluatorError(f"the stage took longer than wall_s={self._wall_s:g} ({spent})")
+
+
+class Zygote:
+    """The exec'd process that has a problem's `preload` in memory and forks candidates. Started by the first `spawn`."""
+
+    def __init__(self, preload: tuple[str, ...] = ()):
+        self._preload = preload
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._serial = 0
+
+    def start(self) -> None:
+        """Starts it without waiting for it."""
+        self.close()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                [*python(), str(HARNESS), str(theirs.fileno()), str(os.getpid())],
+                env=clean_environment(tempfile.gettempdir(), trusted=False),
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self._control = ours
+        ours.send(wire.encode(["preload", self._preload]))
+
+    def wait_ready(self) -> None:
+        """Waits for the preload. Raises EvaluatorError where a module named there can't be imported."""
+        reply = self._receive(PRELOAD_S)
+        if reply is None or reply[0] != "ready":
+            self.close()
+            names = ", ".join(self._preload)
+            raise EvaluatorError(reply[1] if reply else f"preload: {names}: the process died or hung")
+
+    def spawn(self, limits: Mapping[str, int], scratch: str, channel: int, log: int) -> int:
+        """Forks a candidate's process; returns its serial number."""
+        if self._process is None or self._process.poll() is not None:
+            self.start()
+            self.wait_ready()
+        assert self._control is not None
+        self._serial += 1
+        packet = wire.encode(["spawn", self._serial, dict(limits), scratch])
+        socket.send_fds(self._control, [packet], [channel, log])
+        return self._serial
+
+    def end(self, serial: int) -> tuple[int, float, float] | None:
+        """Ends the candidate's tree; returns exit code, CPU seconds, peak MB, or None where the zygote itself is gone."""
+        with contextlib.suppress(OSError):
+            if self._control is not None:
+                self._control.send(wire.encode(["end", serial]))
+        report = self._receive(END_S)
+        if report is None or report[:2] != ["ended", serial]:
+            self.close()
+            return None
+        return int(report[2]), float(report[3]), float(report[4])
+
+    def fileno(self) -> int:
+        """The descriptor that becomes readable when a candidate's process died unasked, or the zygote did."""
+        return -1 if self._control is None else self._control.fileno()
+
+    def close(self) -> None:
+        """Ends it; it takes its candidate along."""
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(END_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+
+    def _receive(self, timeout_s: float) -> list[Any] | None:
+        if self._control is None:
+            return None
+        self._control.settimeout(timeout_s)
+        try:
+            packet = self._control.recv(1 << 16)
+        except OSError:
+            return None
+        finally:
+            self._control.settimeout(None)
+        return list(wire.decode(packet)) if packet else None
+
+
+class Sandbox:
+    """One candidate's process with its scratch folder; made by `open`, ended by `close`.
+
+    `answer` is asked for what a service returns: (name, args, kwargs) -> message.
+    """
+
+    def __init__(self, zygote: Zygote, clock: Clock, answer: Callable[[str, list[Any], dict[str, Any]], list[Any]]):
+        self._zygote = zygote
+        self._clock = clock
+        self._answer = answer
+        self._failure: Failure | None = None
+        self._report: tuple[int, float, float] | None = None
+        self._serial = 0
+        self._channel: wire.Channel | None = None
+        self._log: IO[bytes] | None = None
+        self._scratch = ""
+
+    def open(self, files: Files, entry: str, *, memory_mb: int, cpus: float) -> None:
+        """Forks the process and loads `entry`. Raises Failure."""
+        self._scratch = tempfile.mkdtemp(prefix="candidate-")
+        _write(files, Path(self._scratch))
+        self._log = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 lives as long as this
+        limits = {
+            "memory_mb": memory_mb,
+            "cpu_s": math.ceil(self._clock.timeout_s * max(1.0, cpus)) + 1,
+            "file_mb": FILE_MB,
+            "files": OPEN_FILES,
+        }
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._serial = self._zygote.spawn(limits, self._scratch, theirs.fileno(), self._log.fileno())
+        self._channel = wire.Channel(ours, watch=self._zygote.fileno())
+        self._turn(["load", entry])
+
+    def call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Calls a function of the candidate; returns data. Raises Failure; after the first one, that one again."""
+        return self._turn(["call", name, args, kwargs])
+
+    @property
+    def failure(self) -> Failure | None:
+        """The first failure: it stands, whatever `drive` made of the exception."""
+        return self._failure
+
+    def close(self) -> tuple[float, float, str]:
+        """Ends the process and all it started; returns CPU seconds, peak MB and the end of what it printed."""
+        report = self._ended() if self._serial else (0, 0.0, 0.0)
+        if report is None and self._failure is None:
+            self._failure = self._died()  # after it had answered well
+        _, cpu_s, memory_mb = report or (0, 0.0, 0.0)
+        tail = ""
+        if self._channel is not None:
+            self._channel.close()
+        if self._log is not None:
+            tail = _tail(self._log)
+            self._log.close()
+        if self._scratch:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+        return cpu_s, memory_mb, tail
+
+    def _turn(self, message: list[Any]) -> Any:
+        if self._failure is not None:
+            raise self._failure
+        try:
+            return self._converse(message)
+        except Failure as failure:
+            self._failure = failure
+            raise
+
+    def _converse(self, message: list[Any]) -> Any:
+        while True:
+            match self._exchange(message):
+                case ["return", value]:
+                    return value
+                case ["service", str(name), list(args), dict(kwargs)]:
+                    message = self._answer(name, args, kwargs)
+                case ["raised", str(kind), str(text), str(trace)]:
+                    status = Status.MEMORY if kind == "MemoryError" else Status.CRASH
+                    raise Failure(status, f"{kind}: {text}\n{trace}".rstrip())
+                case ["refused", str(text)]:
+                    raise Failure(Status.INVALID, text)
+                case ["too_large", str(text)]:
+                    raise Failure(Status.LIMIT, text)
+                case _:
+                    raise Failure(Status.CRASH, "sent something that is no answer to the call")
+
+    def _exchange(self, message: list[Any]) -> Any:
+        assert self._channel is not None, "open first"
+        deadline = self._clock.start_turn()
+        try:
+            self._send(message, deadline)
+            return self._channel.receive(deadline)
+        except TimeoutError:
+            self._clock.stop_turn()
+            raise self._clock.overrun() from None
+        except wire.TooLarge as error:
+            raise Failure(Status.LIMIT, f"what it sent is too large: {error}") from None
+        except (wire.Closed, wire.Interrupted):
+            raise self._died() from None
+        except wire.WireError as error:
+            raise Failure(Status.CRASH, f"sent a malformed message: {error}") from None
+        finally:
+            self._clock.stop_turn()
+
+    def _send(self, message: list[Any], deadline: float) -> None:
+        assert self._channel is not None
+        try:
+            self._channel.send(message, deadline)
+        except wire.TooLarge as error:
+            raise EvaluatorError(f"evaluator.py: what it sends to the candidate is too large: {error}") from None
+
+    def _ended(self) -> tuple[int, float, float] | None:
+        if self._report is None:
+            self._report = self._zygote.end(self._serial)
+        return self._report
+
+    def _died(self) -> Failure:
+        report = self._ended()
+        if report is None:
+            return Failure(Status.CRASH, "took down the process that had started it")
+        code, cpu_s, _ = report
+        return _death(code, cpu_s, self._clock)
+
+
+def _death(code: int, cpu_s: float, clock: Clock) -> Failure:
+    """Says why a process is gone that should have answered."""
+    if code >= 0:
+        return Failure(Status.CRASH, f"its process exited with code {code} before it answered")
+    name = signal.Signals(-code).name
+    if -code == signal.SIGXCPU or (-code == signal.SIGKILL and cpu_s > clock.timeout_s):
+        return Failure(Status.TIMEOUT, f"used {cpu_s:.1f} s of CPU; timeout_s={clock.timeout_s:g}")
+    if -code == signal.SIGXFSZ:
+        return Failure(Status.LIMIT, f"wrote or printed more than {FILE_MB} MB")
+    return Failure(Status.CRASH, f"its process died of {name} before it answered")
+
+
+def _write(files: Files, root: Path) -> None:
+    for name, text in files.items():
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            raise Failure(Status.INVALID, f"the file name {name!r} leaves the candidate's folder")
+        target = root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+
+
+def _tail(log: IO[bytes]) -> str:
+    size = os.fstat(log.fileno()).st_size
+    raw = os.pread(log.fileno(), LOG_TAIL, max(0, size - LOG_TAIL))
+    return raw.decode("utf-8", "replace").strip()

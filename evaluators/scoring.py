@@ -1,0 +1,187 @@
+"""A problem's evaluator.py as the worker uses it: functions with the problem's parameters, checked metrics, plain faults.
+
+Runs in the worker, which is trusted; no candidate's code is ever imported here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import itertools
+import math
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from evaluators.sandbox import Failure
+from evolve.errors import EvaluatorError
+from evolve.problem import Instance, Invalid, Problem, Result, Stage
+from evolve.types import Status
+
+ARTIFACT_BYTES = 16 << 20
+
+
+class Scorer:
+    """The functions of one problem's evaluator.py, loaded once; every fault in them raises EvaluatorError."""
+
+    def __init__(self, problem: Problem):
+        self.problem = problem
+        self._fixed: dict[str, list[Instance]] = {}
+        with self.guard():
+            self._module = _load(problem.path)
+        if self._function("score") is None:
+            raise EvaluatorError(f"{problem.path / 'evaluator.py'}: has no function 'score'; a problem needs one")
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Turns what evaluator.py raises into Failure (Invalid) or EvaluatorError with file, line and text."""
+        try:
+            yield
+        except (Failure, EvaluatorError):
+            raise
+        except Invalid as error:
+            raise Failure(Status.INVALID, str(error)) from None
+        except (Exception, SystemExit) as error:
+            raise EvaluatorError(_fault(error, self.problem.path)) from error
+
+    def instances(self, stage: Stage, draw_seed: int) -> list[Instance]:
+        """Returns a stage's instances: for draw=fixed always the same, whatever the run's seed."""
+        if stage.draw != "fixed":
+            return self._draw(stage, ("instances", stage.name, draw_seed))
+        if stage.name not in self._fixed:
+            self._fixed[stage.name] = self._draw(stage, ("instances", stage.name))
+        return self._fixed[stage.name]
+
+    def drive(self, instance: Instance, candidate: Any) -> Any:
+        """Has the candidate work on one instance; by default one call with the input, and services by keyword."""
+        drive = self._function("drive")
+        with self.guard():
+            if drive is not None:
+                return drive(instance, candidate)
+            args = () if instance.input is None else (instance.input,)
+            return candidate.call(self.problem.entry, *args, **candidate.services)
+
+    def services(self, instance: Instance) -> Mapping[str, Callable[..., Any]]:
+        """Returns what the candidate may call while it works on one instance."""
+        services = self._function("services")
+        with self.guard():
+            return {} if services is None else dict(services(instance))
+
+    def score(self, instance: Instance, output: Any) -> Result:
+        """Scores one output. Raises Failure (invalid) for a refused output and for metrics that are not finite."""
+        score = self._function("score")
+        assert score is not None
+        with self.guard():
+            return self._checked(score(instance, output), "score")
+
+    def aggregate(self, results: Sequence[Result], weights: Sequence[float]) -> dict[str, float]:
+        """Returns the metrics of a stage; by default each metric's weighted mean over the instances."""
+        aggregate = self._function("aggregate")
+        if aggregate is None:
+            return mean([result.metrics for result in results], weights)
+        with self.guard():
+            return dict(self._checked(aggregate(list(results)), "aggregate").metrics)
+
+    def _function(self, name: str) -> Callable[..., Any] | None:
+        """Returns a function of evaluator.py that gets, by keyword, the parameters which it names."""
+        function = getattr(self._module, name, None)
+        if function is None:
+            return None
+        names = inspect.signature(function).parameters
+        params = {key: value for key, value in self.problem.params.items() if key in names}
+        return lambda *args: function(*args, **params)
+
+    def _draw(self, stage: Stage, key: tuple[Any, ...]) -> list[Instance]:
+        instances = self._function("instances")
+        if instances is None:
+            return [Instance()]
+        with self.guard():
+            drawn = list(itertools.islice(instances(stage, _generator(key)), stage.instances))
+        if not drawn:
+            raise EvaluatorError(f"evaluator.py: instances() gave none for stage '{stage.name}'")
+        return [item if isinstance(item, Instance) else Instance(item) for item in drawn]
+
+    def _checked(self, given: Any, where: str) -> Result:
+        result = given if isinstance(given, Result) else Result(self._metrics(given, where))
+        metrics = {str(name): _number(value, f"{where}: metric '{name}'") for name, value in result.metrics.items()}
+        for name in self.problem.objectives:
+            if name not in metrics:
+                raise EvaluatorError(f"evaluator.py: {where} gave no '{name}', which problem.yaml makes an objective")
+        for name, value in metrics.items():
+            if not math.isfinite(value):
+                raise Failure(Status.INVALID, f"{name} was {value}")
+        features = {str(name): _number(value, f"{where}: feature '{name}'") for name, value in result.features.items()}
+        return Result(metrics, str(result.feedback), features, _artifacts(result))
+
+    def _metrics(self, given: Any, where: str) -> Mapping[str, Any]:
+        if isinstance(given, Mapping):
+            return given
+        return {self.problem.objective: _number(given, where)}
+
+
+def mean(values: Sequence[Mapping[str, float]], weights: Sequence[float]) -> dict[str, float]:
+    """Returns the weighted mean of each key over the mappings that have it."""
+    means = {}
+    for name in dict.fromkeys(itertools.chain.from_iterable(values)):
+        pairs = [(item[name], weight) for item, weight in zip(values, weights, strict=True) if name in item]
+        total = sum(weight for _, weight in pairs)
+        means[name] = math.fsum(value * weight for value, weight in pairs) / total if total else 0.0
+    return means
+
+
+def _load(folder: Path) -> ModuleType:
+    path = folder / "evaluator.py"
+    spec = importlib.util.spec_from_file_location("evaluator", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(folder))  # its helper modules; a worker serves few problems, and drops them with the scorer
+    sys.modules["evaluator"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def unload(problem: Problem) -> None:
+    """Forgets the modules of a problem's folder, so that another problem's helpers of the same name are its own."""
+    folder = str(problem.path)
+    sys.path[:] = [entry for entry in sys.path if entry != folder]
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", "")).startswith(folder + "/"):
+            del sys.modules[name]
+
+
+def _generator(key: tuple[Any, ...]) -> Any:
+    import numpy
+
+    entropy = int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:16], "big")
+    return numpy.random.Generator(numpy.random.PCG64(entropy))
+
+
+def _number(value: Any, where: str) -> float:
+    if isinstance(value, bool | int | float) or getattr(value, "shape", None) == ():  # numpy's scalars
+        try:
+            return float(value)
+        except (TypeError, ValueError, OverflowError):
+            pass
+    raise EvaluatorError(f"evaluator.py: {where} is {type(value).__name__}, not a number: {str(value)[:80]}")
+
+
+def _artifacts(result: Result) -> dict[str, bytes]:
+    given = {
+        str(name): data.encode() if isinstance(data, str) else bytes(data) for name, data in result.artifacts.items()
+    }
+    size = sum(map(len, given.values()))
+    if size > ARTIFACT_BYTES:
+        raise EvaluatorError(f"evaluator.py: artifacts of {size:,} bytes; at most {ARTIFACT_BYTES:,} per instance")
+    return given
+
+
+def _fault(error: BaseException, folder: Path) -> str:
+    """Formats an exception with its frames in the problem's folder."""
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(str(folder))]
+    lines = traceback.format_list(own[-5:]) + traceback.format_exception_only(error)
+    return "".join(lines).replace(f"{folder}/", "").strip()

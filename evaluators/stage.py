@@ -1,0 +1,209 @@
+"""Runs one stage of one candidate in the worker: every instance driven, scored, aggregated into a StageOutcome."""
+
+from __future__ import annotations
+
+import inspect
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from evaluators.harness import wire
+from evaluators.pool import StageJob
+from evaluators.sandbox import Clock, Failure, Sandbox, Zygote
+from evaluators.scoring import Scorer, mean
+from evolve.errors import EvaluatorError
+from evolve.problem import Instance, Invalid, Result
+from evolve.types import Files, StageOutcome, Status, worst
+
+FEEDBACK = 4_000  # characters in an outcome
+CASE_FEEDBACK = 1_000  # in one instance of several
+
+
+class CandidateProxy:
+    """What `drive` gets: `candidate.<name>(...)` calls into the sandbox; `services` are references to hand over."""
+
+    def __init__(self, call: Callable[..., Any], files: Files, services: Mapping[str, wire.Service]):
+        self._call = call
+        self.files = files
+        self.services = services
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Calls any function by name (for names that this object has itself)."""
+        return self._call(name, args, kwargs)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return lambda *args, **kwargs: self._call(name, args, kwargs)
+
+
+@dataclass(slots=True, kw_only=True)
+class Case:
+    """The outcome of one instance."""
+
+    instance: Instance
+    status: Status = Status.OK
+    result: Result = field(default_factory=lambda: Result({}))
+    feedback: str = ""
+
+
+class StageRun:
+    """One candidate's stage. Made for one `run`; one process for all instances, a new one after a failure in `partial`."""
+
+    def __init__(self, scorer: Scorer, zygote: Zygote, job: StageJob):
+        self._scorer = scorer
+        self._zygote = zygote
+        self._job = job
+        self._stage = job.problem.stage(job.stage)
+        self._clock = Clock(self._stage.timeout_s, self._stage.wall_s)
+        self._sandbox: Sandbox | None = None
+        self._services: Mapping[str, Callable[..., Any]] = {}
+        self._cpu_s = 0.0
+        self._memory_mb = 0.0
+
+    def run(self) -> StageOutcome:
+        try:
+            cases = self._cases()
+            sandbox = self._sandbox
+            self._close()
+            if sandbox is not None and sandbox.failure is not None:
+                raise sandbox.failure
+            return self._outcome(cases)
+        except Failure as failure:  # of the process's end, or of aggregate's
+            return self._failed(failure.status, failure.reason)
+        except EvaluatorError as error:
+            return self._failed(Status.EVALUATOR_ERROR, str(error))
+        finally:
+            self._close()
+
+    def _cases(self) -> list[Case]:
+        cases = []
+        for instance in self._scorer.instances(self._stage, self._job.draw_seed):
+            cases.append(self._case(instance))
+            if cases[-1].status is not Status.OK and not self._stage.partial:
+                break
+        return cases
+
+    def _case(self, instance: Instance) -> Case:
+        try:
+            result = self._scorer.score(instance, self._drive(instance))
+            return Case(instance=instance, result=result, feedback=result.feedback)
+        except Failure as failure:
+            printed = self._close()
+            text = failure.reason + (f"\nlast output:\n{printed}" if printed else "")
+            return Case(instance=instance, status=failure.status, feedback=text, result=self._counted())
+
+    def _counted(self) -> Result:
+        """What a failed instance counts as, where the stage tolerates failures."""
+        value = self._stage.failure_value
+        return Result({} if not self._stage.partial or value is None else {self._job.problem.objective: value})
+
+    def _drive(self, instance: Instance) -> Any:
+        self._services = self._scorer.services(instance)
+        if self._clock.left_s <= 0:
+            raise self._clock.overrun()
+        sandbox = self._open()
+        references = {name: wire.Service(name) for name in self._services}
+        output = self._scorer.drive(instance, CandidateProxy(sandbox.call, self._job.files, references))
+        if sandbox.failure is not None:
+            raise sandbox.failure
+        return output
+
+    def _open(self) -> Sandbox:
+        if self._sandbox is None:
+            self._sandbox = Sandbox(self._zygote, self._clock, self._answer)
+            entry = self._job.problem.edit[0]
+            self._sandbox.open(self._job.files, entry, memory_mb=self._stage.memory_mb, cpus=self._stage.cpus)
+        return self._sandbox
+
+    def _close(self) -> str:
+        """Ends the candidate's process; returns the end of what it printed."""
+        if self._sandbox is None:
+            return ""
+        cpu_s, memory_mb, printed = self._sandbox.close()
+        self._sandbox = None
+        self._cpu_s += cpu_s
+        self._memory_mb = max(self._memory_mb, memory_mb)
+        return printed
+
+    def _answer(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> list[Any]:
+        """Runs a service. What the candidate got wrong, and Invalid, is raised in the candidate; all else is ours."""
+        function = self._services.get(name)
+        try:
+            if function is None:
+                raise Invalid(f"there is no service '{name}'")
+            inspect.signature(function).bind(*args, **kwargs)
+        except (TypeError, Invalid) as error:
+            return ["raised", f"{name}: {error}"]
+        try:
+            with self._scorer.guard():
+                value = function(*args, **kwargs)
+                wire.encode(value)
+            return ["return", value]
+        except Failure as refusal:
+            return ["raised", refusal.reason]
+
+    # ------------------------------------------------------------ summing up
+
+    def _outcome(self, cases: list[Case]) -> StageOutcome:
+        failed: list[Status] = [case.status for case in cases if case.status != Status.OK]
+        tolerated = self._stage.partial and len(failed) < len(cases)
+        instances = tuple(_row(case) for case in cases)
+        feedback = _joined(cases)
+        if failed and not tolerated:
+            return self._failed(worst(failed), feedback, metrics=_mean_metrics(cases), instances=instances)
+        results = [case.result for case in cases]
+        weights = [case.instance.weight for case in cases]
+        metrics = self._scorer.aggregate(results, weights)
+        return self._made(
+            status=Status.OK,
+            metrics=metrics,
+            score=self._job.problem.score_of(metrics),
+            feedback=feedback[:FEEDBACK],
+            features=mean([result.features for result in results], weights),
+            artifacts=_artifacts(cases),
+            instances=instances,
+        )
+
+    def _failed(self, status: Status, feedback: str, **facts: Any) -> StageOutcome:
+        return self._made(status=status, feedback=feedback[:FEEDBACK], **facts)
+
+    def _made(self, **facts: Any) -> StageOutcome:
+        return StageOutcome(
+            stage=self._stage.name,
+            seconds=self._clock.elapsed_s,
+            turn_s=self._clock.turn_s,
+            cpu_s=self._cpu_s,
+            memory_mb=self._memory_mb,
+            node=platform.node(),
+            **facts,
+        )
+
+
+def _mean_metrics(cases: list[Case]) -> dict[str, float]:
+    """What was measured before the first failure."""
+    done = [case for case in cases if case.status is Status.OK]
+    return mean([case.result.metrics for case in done], [case.instance.weight for case in done])
+
+
+def _row(case: Case) -> Mapping[str, Any]:
+    return {
+        "name": case.instance.name,
+        "status": case.status.value,
+        "metrics": dict(case.result.metrics),
+        "feedback": case.feedback[:CASE_FEEDBACK],
+    }
+
+
+def _joined(cases: list[Case]) -> str:
+    if len(cases) == 1:
+        return cases[0].feedback
+    ordered = sorted(cases, key=lambda case: case.status is Status.OK)  # failures first: the text is cut at its end
+    return "\n".join(f"{case.instance.name}: {case.feedback}".lstrip(": ") for case in ordered if case.feedback)
+
+
+def _artifacts(cases: list[Case]) -> dict[str, Any]:
+    if len(cases) == 1:
+        return dict(cases[0].result.artifacts)
+    return {f"{i}/{name}": data for i, case in enumerate(cases) for name, data in case.result.artifacts.items()}

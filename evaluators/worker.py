@@ -1,0 +1,100 @@
+"""The worker program, `python -m evaluators.worker PARENT_PID`: the trusted side of evaluations, one at a time.
+
+Its standard input is a socket: pickled StageJobs come in (from the process that started it, which it trusts), `began` and
+`outcome` messages go out in the wire codec. It ends when that socket closes or the thread that started it does. Candidates
+run in processes that its zygote forks, never here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pickle
+import socket
+import sys
+
+from evaluators.harness import tree, wire
+from evaluators.pool import StageJob
+from evaluators.sandbox import Zygote
+from evaluators.scoring import Scorer, unload
+from evaluators.stage import StageRun
+from evolve.errors import EvaluatorError
+from evolve.problem import Problem
+from evolve.types import StageOutcome, Status
+
+MESSAGE = 1 << 28  # bytes in a job or an outcome
+
+
+class Worker:
+    """Keeps one problem loaded: its scorer, and a zygote with its preloads."""
+
+    def __init__(self) -> None:
+        self._scorer: Scorer | None = None
+        self._zygote = Zygote()
+
+    def prepare(self, problem: Problem) -> Scorer:
+        """Loads a problem unless it is loaded. Raises EvaluatorError."""
+        if self._scorer is not None and self._scorer.problem.hash == problem.hash:
+            return self._scorer
+        if self._scorer is not None:
+            unload(self._scorer.problem)
+            self._scorer = None
+        self._zygote.close()
+        self._zygote = Zygote(problem.preload)
+        self._zygote.start()  # imports while evaluator.py does
+        scorer = Scorer(problem)
+        self._zygote.wait_ready()
+        self._scorer = scorer
+        return scorer
+
+    def run(self, scorer: Scorer, job: StageJob) -> StageOutcome:
+        return StageRun(scorer, self._zygote, job).run()
+
+    def close(self) -> None:
+        self._zygote.close()
+
+
+def serve(channel: wire.Channel) -> None:
+    """Answers jobs until the channel closes."""
+    worker = Worker()
+    try:
+        channel.send(["ready"])
+        while True:
+            job = pickle.loads(channel.receive())
+            try:
+                scorer = worker.prepare(job.problem)
+            except EvaluatorError as error:
+                outcome = StageOutcome(stage=job.stage, status=Status.EVALUATOR_ERROR, feedback=str(error))
+            else:
+                channel.send(["began"])
+                outcome = worker.run(scorer, job)
+            _report(channel, outcome)
+    except wire.Closed:
+        pass
+    finally:
+        worker.close()
+
+
+def _report(channel: wire.Channel, outcome: StageOutcome) -> None:
+    try:
+        channel.send(["outcome", dataclasses.asdict(outcome)])
+    except (TypeError, wire.TooLarge) as error:
+        refused = StageOutcome(
+            stage=outcome.stage,
+            status=Status.EVALUATOR_ERROR,
+            feedback=f"evaluator.py: what it gave as result can't be stored: {error}",
+        )
+        channel.send(["outcome", dataclasses.asdict(refused)])
+
+
+def main() -> None:
+    tree.die_with_parent(int(sys.argv[1]))
+    sock = socket.socket(fileno=os.dup(0))
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)  # what evaluator.py prints goes to the log
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    serve(wire.Channel(sock, limit=MESSAGE))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""The pools' side of a worker program: starts it, hands it a job, replaces it. Synchronous; one thread per `Slot`.
+
+A worker is ended by SIGKILL to its process group; its zygote, in a session of its own, then ends the candidate's tree and
+leaves. Does not cover: a zygote that its candidate has stopped or killed in that moment leaves the candidate's children.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pickle
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from typing import IO, Any
+
+from evaluators.environment import clean_environment, python
+from evaluators.harness import wire
+from evaluators.pool import StageJob
+from evaluators.worker import MESSAGE
+from evolve.types import StageOutcome, Status
+
+START_S = 60.0  # for a worker to import, and to load a problem with its preloads
+GRACE_S = 2.0  # beyond a stage's wall_s
+DEATHS = 2  # a candidate that takes down so many workers is quarantined
+LOG_TAIL = 2_000
+
+
+class WorkerDied(Exception):
+    """Raised when a worker's process is gone or its channel broken."""
+
+
+class Worker:
+    """One worker process and the channel to it; the thread that makes it must outlive it."""
+
+    def __init__(self) -> None:
+        self._home = tempfile.mkdtemp(prefix="evolve-worker-")
+        self._log: IO[bytes] = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 lives as long as this
+        fcntl.fcntl(self._log, fcntl.F_SETFL, os.O_APPEND)  # so that emptying it leaves no hole
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [*python(), "-m", "evaluators.worker", str(os.getpid())],
+                env=clean_environment(self._home, trusted=True),
+                cwd=self._home,
+                stdin=theirs.fileno(),
+                stdout=self._log.fileno(),
+                stderr=self._log.fileno(),
+                start_new_session=True,
+            )
+        self._channel = wire.Channel(ours, limit=MESSAGE)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def wait_ready(self) -> None:
+        """Waits until the program has started. Raises WorkerDied, with what it printed."""
+        try:
+            self._channel.receive(time.monotonic() + START_S)
+        except (wire.WireError, TimeoutError) as error:
+            raise WorkerDied(f"a worker did not start ({error}):\n{self.printed()}") from None
+
+    def run(self, job: StageJob) -> StageOutcome:
+        """Runs a job. Raises WorkerDied, and TimeoutError when evaluator.py is over its time; is of no use after either."""
+        os.ftruncate(self._log.fileno(), 0)
+        wall_s = job.problem.stage(job.stage).wall_s
+        deadline = time.monotonic() + START_S
+        try:
+            self._channel.send(pickle.dumps(job), deadline)
+            message = self._receive(deadline, f"more than {START_S:g} s to load")
+            if message[0] == "began":
+                message = self._receive(time.monotonic() + wall_s + GRACE_S, f"longer than wall_s={wall_s:g}")
+        except wire.WireError as error:
+            raise WorkerDied(f"{error}\n{self.printed()}".strip()) from None
+        return _outcome(message[1])
+
+    def kill(self) -> None:
+        """Ends the process and, through its zygote, the candidate. May be called from another thread than `run`."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if self._process.poll() is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Ends it and removes its files."""
+        self.kill()
+        self._process.wait()
+        self._channel.close()
+        self._log.close()
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def printed(self) -> str:
+        """Returns the end of what the worker and evaluator.py printed during this job."""
+        size = os.fstat(self._log.fileno()).st_size
+        return os.pread(self._log.fileno(), LOG_TAIL, max(0, size - LOG_TAIL)).decode("utf-8", "replace")
+
+    def _receive(self, deadline: float, took: str) -> list[Any]:
+        try:
+            return list(self._channel.receive(deadline))
+        except TimeoutError:
+            raise TimeoutError(f"evaluator.py took {took}\n{self.printed()}".strip()) from None
+
+
+class Slot:
+    """A place for one evaluation at a time: a worker that is replaced when it dies or hangs."""
+
+    def __init__(self) -> None:
+        self._worker: Worker | None = None
+
+    def start(self) -> None:
+        """Starts a worker unless one is there. Raises WorkerDied."""
+        self._live()
+
+    def run(self, job: StageJob, stop: threading.Event | None = None) -> StageOutcome:
+        """Runs a job to its outcome, on a fresh worker where the first one dies. Raises WorkerDied once `stop` is set."""
+        stop = stop or threading.Event()
+        for _ in range(DEATHS):
+            try:
+                worker = self._live()
+            except WorkerDied as error:
+                return failed(job, Status.INFRA, str(error))
+            try:
+                if stop.is_set():
+                    raise WorkerDied("stopped")
+                return worker.run(job)
+            except TimeoutError as error:
+                self.close()
+                return failed(job, Status.EVALUATOR_ERROR, str(error))
+            except WorkerDied as error:
+                self.close()
+                reason = str(error)
+                if stop.is_set():
+                    raise
+        return failed(job, Status.CRASH, f"took down the worker that ran it, {DEATHS} times: {reason}")
+
+    @property
+    def pid(self) -> int:
+        """The process of the present worker, 0 for none."""
+        return self._worker.pid if self._worker is not None else 0
+
+    def kill(self) -> None:
+        """Kills the present worker, from any thread; a `run` in progress sees it die."""
+        if self._worker is not None:
+            self._worker.kill()
+
+    def close(self) -> None:
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
+
+    def _live(self) -> Worker:
+        if self._worker is None:
+            self._worker = Worker()
+            try:
+                self._worker.wait_ready()
+            except WorkerDied:
+                self.close()
+                raise
+        return self._worker
+
+
+def failed(job: StageJob, status: Status, reason: str) -> StageOutcome:
+    """Returns the outcome of a job that no worker finished."""
+    return StageOutcome(stage=job.stage, status=status, feedback=reason)
+
+
+def _outcome(fields: dict[str, Any]) -> StageOutcome:
+    return StageOutcome(**{**fields, "status": Status(fields["status"]), "instances": tuple(fields["instances"])})

@@ -1,0 +1,145 @@
+"""The command line: `evolve VERB ...`. Each verb imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from evolve.errors import EvolveError, UsageError
+
+RUN = "a run directory, 'latest', a unique prefix of a run id, or URL#run_id"
+
+
+def main() -> None:
+    """Runs one command; exits with 0 done, 1 failed, 2 wrong usage."""
+    sys.exit(dispatch(sys.argv[1:]))
+
+
+def dispatch(words: Sequence[str]) -> int:
+    debug = "--debug" in words or os.environ.get("EVOLVE_DEBUG", "") not in ("", "0")
+    try:
+        return _dispatch(list(words))
+    except EvolveError as error:
+        if debug:
+            traceback.print_exc()
+        print(f"evolve: {error}", file=sys.stderr)  # noqa: T201
+        return 2 if isinstance(error, UsageError) else 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader (head, less) has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _dispatch(words: list[str]) -> int:
+    if words[:1] == ["run"]:
+        from evolve.cli import running
+
+        return running.run([word for word in words[1:] if word != "--debug"])
+    if words[:1] == ["_complete"]:
+        from evolve.cli import completion
+
+        return completion.complete(words[1:])
+    arguments = _parser().parse_args(words)
+    if arguments.verb is None:
+        _parser().print_help()
+        return 2
+    if arguments.verb == "resume":
+        from evolve.cli import running
+
+        return running.resume(arguments)
+    if arguments.verb in ("check", "prompt", "problems"):
+        from evolve.cli import authoring
+
+        return int(getattr(authoring, arguments.verb)(arguments))
+    if arguments.verb == "completion":
+        from evolve.cli import completion
+
+        return completion.script(arguments)
+    from evolve.cli import reading
+
+    return int(getattr(reading, arguments.verb)(arguments))
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise UsageError(f"{message}; see '{self.prog} --help'")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="evolve",
+        description="Evolutionary program search. A problem that can be scored and a first program in, better programs out.",
+        epilog="Example: evolve run problem=circle_packing budget.candidates=200",
+    )
+    parser.add_argument("--version", action="version", version=_Version())
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
+    verbs.add_parser("run", help="search: evolve run problem=NAME KEY=VALUE ... (-m for sweeps)", add_help=False)
+    _verb(verbs, "resume", "go on with a run", run=True, words="KEY=VALUE", config_dir=True)
+    _verb(verbs, "runs", "list the runs in a folder", folder=True, json=True)
+    _verb(verbs, "status", "what a run is doing, what it used", run=True, json=True)
+    _verb(verbs, "best", "the best program", run=True, json=True)
+    _verb(verbs, "show", "one candidate", run=True, ids=["id"], json=True)
+    _verb(verbs, "lineage", "a candidate's line of parents", run=True, ids=["id"], json=True)
+    _verb(verbs, "diff", "the difference of two candidates", run=True, ids=["a", "b"])
+    export = _verb(verbs, "export", "write a run out", run=True)
+    export.add_argument("destination", metavar="DEST", nargs="?", default="-", help="a file; - is standard output")
+    export.add_argument("--to", choices=["jsonl"], default="jsonl")
+    export.add_argument("--no-measured", action="store_true", help="leave out what differs between equal runs")
+    _verb(verbs, "problems", "list the problems", json=True)
+    check = _verb(verbs, "check", "evaluate a problem's initial program, or a candidate", json=True)
+    check.add_argument("problem", metavar="PROBLEM", help="a name or a folder")
+    check.add_argument("words", metavar="KEY=VALUE", nargs="*", help="param.* and stage.* overrides")
+    check.add_argument(
+        "--candidate", metavar="PATH", help="a file or folder to evaluate in place of the initial program"
+    )
+    prompt = _verb(verbs, "prompt", "print the exact next prompt, calling nobody", json=True)
+    prompt.add_argument("subject", metavar="PROBLEM|RUN")
+    completion = _verb(verbs, "completion", "print a shell's completion script")
+    completion.add_argument("shell", choices=["bash", "zsh", "fish"])
+    return parser
+
+
+def _verb(
+    verbs: argparse._SubParsersAction[_Parser],
+    name: str,
+    text: str,
+    *,
+    run: bool = False,
+    ids: Sequence[str] = (),
+    words: str = "",
+    folder: bool = False,
+    config_dir: bool = False,
+    json: bool = False,
+) -> argparse.ArgumentParser:
+    parser = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    if run:
+        parser.add_argument("run", metavar="RUN", help=RUN)
+    for id_ in ids:
+        parser.add_argument(id_, metavar=id_.upper(), type=int, help="a candidate's id")
+    if words:
+        parser.add_argument("words", metavar=words, nargs="*")
+    if folder:
+        parser.add_argument("folder", metavar="DIR", nargs="?", default=".")
+    if config_dir:
+        parser.add_argument("--config-dir", action="append", default=[], metavar="DIR")
+    if json:
+        parser.add_argument("--json", action="store_true", help="one JSON object on standard output, nothing else")
+    return parser
+
+
+class _Version(str):
+    """The version's text, looked up only when it is asked for."""
+
+    def __str__(self) -> str:
+        from importlib.metadata import version
+
+        return f"evolve {version('evolve-engine')}"
+
+    def __mod__(self, _: object) -> str:
+        return str(self)

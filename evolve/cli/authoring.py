@@ -1,0 +1,208 @@
+"""The verbs for those who write problems: problems, check, prompt."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from evolve import config
+from evolve.cli.reading import show_json
+from evolve.errors import ProblemError, RunError, UsageError
+from evolve.lineage import Run
+from evolve.problem import Problem, find_problem, load_problem, problem_names
+from evolve.proposer import build, tokens
+from evolve.proposer.prompt import number
+from evolve.runner import rundir
+from evolve.runner.launch import Setup
+from evolve.search import Search
+from evolve.search.randomness import entropy
+from evolve.search.thresholds import Thresholds, rules
+from evolve.types import Candidate, Evaluation, Files, Prompt, ProposalRequest, Status
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def problems(arguments: argparse.Namespace) -> int:
+    found = [_described(load_problem(name)) for name in problem_names()]
+    if arguments.json:
+        return show_json({"problems": found})
+    for entry in found:
+        console.print(f"[bold]{entry['name']}[/bold]  {entry['about']}")
+        directions = ", ".join(f"{direction} {name}" for name, direction in entry["objectives"].items())
+        console.print(
+            f"    {directions}; stages {', '.join(entry['stages'])}; {entry['language']}", style="dim", markup=False
+        )
+    return 0
+
+
+def _described(problem: Problem) -> dict[str, Any]:
+    about = next((line.strip("# ") for line in problem.description.splitlines() if line.strip("# ")), "")
+    return {
+        "name": problem.name,
+        "about": about,
+        "objectives": {name: "maximize" if sign > 0 else "minimize" for name, sign in problem.objectives.items()},
+        "known": {name: entry["best"] for name, entry in problem.known.items()},
+        "language": "python" if problem.edit[0].endswith(".py") else problem.edit[0].rpartition(".")[2],
+        "entry": problem.entry,
+        "stages": [stage.name for stage in problem.stages],
+        "params": dict(problem.params),
+        "path": str(problem.path),
+        "runs_here": True,
+    }
+
+
+# ---------------------------------------------------------------- check
+
+
+def check(arguments: argparse.Namespace) -> int:
+    setup = _setup(arguments.problem, arguments.words)
+    files = _candidate_files(setup.problem, arguments.candidate)
+    evaluation = asyncio.run(_evaluate(setup, files))
+    found = _checked(evaluation)
+    if arguments.json:
+        show_json(found)
+    else:
+        _show_check(setup.problem, found)
+    return 0 if evaluation.status is Status.OK else 1
+
+
+def _setup(problem: str, words: list[str]) -> Setup:
+    for word in words:
+        if word.split(".")[0] not in (*config.FREE, "evaluator"):
+            raise UsageError(f"{word}: check takes param.NAME=VALUE and stage.NAME.KEY=VALUE")
+    return config.build(config.compose([f"problem={find_problem(problem)}", "evaluator.workers=1", *words]))
+
+
+def _candidate_files(problem: Problem, path: str | None) -> Files:
+    if path is None:
+        return problem.initials[0]
+    given = Path(path)
+    try:
+        if given.is_dir():
+            files = {p.relative_to(given).as_posix(): p.read_text() for p in sorted(given.rglob("*")) if p.is_file()}
+        else:
+            files = {problem.edit[0]: given.read_text()}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProblemError(f"--candidate {path}: can't be read as text: {error}") from None
+    return {**problem.initials[0], **files}
+
+
+async def _evaluate(setup: Setup, files: Files) -> Evaluation:
+    """Runs the stages as a run would, thresholds in the objective's unit included."""
+    await setup.evaluator.start()
+    try:
+        return await setup.evaluator.evaluate(
+            setup.problem,
+            files,
+            candidate=1,
+            thresholds=Thresholds(rules(setup.problem)).now(),
+            draw_seed=0,
+            done=(),
+            on_stage=lambda outcome: None,
+        )
+    finally:
+        await setup.evaluator.close()
+
+
+def _checked(evaluation: Evaluation) -> dict[str, Any]:
+    same = ("metrics", "feedback")
+    return {
+        "status": evaluation.status.value,
+        "score": evaluation.score,
+        **{name: getattr(evaluation, name) for name in same},
+        "features": dict(evaluation.features),
+        "stages": [
+            {
+                "name": outcome.stage,
+                "status": outcome.status.value,
+                "score": outcome.score,
+                "metrics": dict(outcome.metrics),
+                "seconds": round(outcome.seconds, 6),
+            }
+            for outcome in evaluation.stages
+        ],
+    }
+
+
+def _show_check(problem: Problem, found: Mapping[str, Any]) -> None:
+    console.print(f"{problem.name}: {found['status']}", style="bold", markup=False)
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("stage", "status", "metrics", "seconds"):
+        table.add_column(heading)
+    for stage in found["stages"]:
+        metrics = "  ".join(f"{name} {number(value)}" for name, value in stage["metrics"].items())
+        table.add_row(stage["name"], stage["status"], metrics, f"{stage['seconds']:.3f}")
+    console.print(table)
+    if found["feedback"]:
+        console.print(found["feedback"], markup=False)
+
+
+# ---------------------------------------------------------------- prompt
+
+
+def prompt(arguments: argparse.Namespace) -> int:
+    try:
+        made = _next_prompt(rundir.find(arguments.subject))
+    except RunError as error:
+        try:
+            find_problem(arguments.subject)
+        except ProblemError:
+            raise error from None
+        made = asyncio.run(_first_prompt(_setup(arguments.subject, [])))
+    blocks = [{"name": name, "tokens": tokens(text)} for name, text in (("system", made.system), *made.blocks)]
+    if arguments.json:
+        return show_json({"system": made.system, "user": made.user, "blocks": blocks})
+    sys.stdout.write(f"{made.system}\n---\n{made.user}\n")
+    for block in blocks:
+        console.print(f"{block['tokens']:>7}  {block['name']}", style="dim", markup=False)
+    console.print(
+        f"{sum(block['tokens'] for block in blocks):>7}  tokens in all (estimated)", style="dim", markup=False
+    )
+    return 0
+
+
+async def _first_prompt(setup: Setup) -> Prompt:
+    """Returns the prompt of a new run's first proposal; the initial program is evaluated for it."""
+    search = Search(**setup.search_settings)
+    files = setup.problem.initials[0]
+    evaluation = await _evaluate(setup, files)
+    first = search.add("initial", range(len(search.islands)))
+    search.tell(first, evaluation.status, evaluation.score, {})
+    if search.best is None:
+        raise ProblemError(
+            f"problem={setup.problem.name}: the initial program ends as {evaluation.status}; 'evolve check' it"
+        )
+    same = {name: getattr(evaluation, name) for name in ("score", "metrics", "feedback", "features")}
+    parent = Candidate(id=first, status=evaluation.status, origin="initial", files=files, **same)
+    return _built(setup.problem, search, {first: parent})
+
+
+def _next_prompt(ref: rundir.RunRef) -> Prompt:
+    """Returns the prompt that a resume of the run would send next, were it asked for one more candidate."""
+    run = Run(ref, ref.open())
+    row = run.row()
+    setup = config.build({**row["config"], "problem": row["problem_path"]})
+    search = Search.load(run.store.events(run.run_id), **setup.search_settings)
+    return _built(setup.problem, search, None, run)
+
+
+def _built(problem: Problem, search: Search, known: Mapping[int, Candidate] | None, run: Run | None = None) -> Prompt:
+    request = search.ask()
+    assert isinstance(request, ProposalRequest)  # no other kind is asked by this version
+    ids = [request.parent or 0, *request.inspirations, *request.tried]
+    found = known if known is not None else run.store.candidates(run.run_id, ids) if run else {}
+    return build(
+        problem,
+        operator=request.operator,
+        parent=found[request.parent or 0],
+        inspirations=[found[candidate] for candidate in request.inspirations],
+        tried=[found[candidate] for candidate in request.tried],
+        seed=entropy(search.seed, "propose", request.id),
+    )

@@ -1,0 +1,149 @@
+"""The verbs that read a stored run: runs, status, best, show, lineage, diff, export."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from evolve.errors import RunError
+from evolve.lineage import Run, runs_in
+from evolve.lineage.export import lines
+from evolve.proposer.prompt import number
+from evolve.runner import rundir
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def show_json(found: Any) -> int:
+    sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
+    return 0
+
+
+def runs(arguments: argparse.Namespace) -> int:
+    folder = Path(arguments.folder)
+    if not folder.is_dir():
+        raise RunError(f"{folder}: no such folder")
+    found = runs_in(list(rundir.scan(folder)))
+    if arguments.json:
+        return show_json({"runs": found})
+    if not found:
+        console.print(f"No runs in {folder} or {folder / 'runs'}; start one with 'evolve run'.")
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("run", "state", "candidates", "best", "began", "folder"):
+        table.add_column(heading, justify="left", overflow="fold")
+    for line in found:
+        began = time.strftime("%Y-%m-%d %H:%M", time.localtime(line["created_at"]))
+        best = _metrics(line["best"]["metrics"]) if line["best"] else "-"
+        asked = str(line["candidates"].get("asked", "-"))
+        table.add_row(line["run_id"], line["state"], asked, best, began, line["folder"])
+    if found:
+        console.print(table)
+    return 0
+
+
+def status(arguments: argparse.Namespace) -> int:
+    run = Run.open(arguments.run)
+    found = run.status()
+    if arguments.json:
+        return show_json(found)
+    counts = "  ".join(f"{name} {n}" for name, n in found["candidates"].items() if n or name == "asked")
+    cost = found["llm"]["cost_usd"]
+    shown = {
+        "run": f"{found['run_id']}  {found['state']}" + (f" ({found['reason']})" if found["reason"] else ""),
+        "problem": f"{found['problem']}  seed {found['seed']}  isolation {found['isolation']}",
+        "budget": "  ".join(f"{name} {value}" for name, value in found["budget"].items() if value is not None),
+        "candidates": counts,
+        "best": f"candidate {found['best']['id']}  {_metrics(found['best']['metrics'])}"
+        if found["best"]
+        else "none yet",
+        "llm": "  ".join(f"{name} {found['llm'][name]}" for name in ("calls", "lost", "tokens_in", "tokens_out"))
+        + ("  cost unknown" if cost is None else f"  cost ${cost:.4g}"),
+        "busy": "  ".join(f"{name} {share:.0%}" for name, share in found["utilisation"].items()),
+        "time": f"{found['wall_s']:.1f} s",
+    }
+    for name, text in shown.items():
+        console.print(f"{name:<12}{text}", markup=False)
+    return 0
+
+
+def best(arguments: argparse.Namespace) -> int:
+    run = Run.open(arguments.run)
+    return _show(run, run.best().id, arguments.json)
+
+
+def show(arguments: argparse.Namespace) -> int:
+    return _show(Run.open(arguments.run), arguments.id, arguments.json)
+
+
+def _show(run: Run, candidate: int, as_json: bool) -> int:
+    found = run.shown(candidate)
+    if as_json:
+        return show_json(found)
+    console.print(Text(f"candidate {found['id']}  {found['status']}  {found['title']}", style="bold"))
+    came = f"island {found['island']}  {found['operator'] or found['origin']}"
+    if found["parent"] is not None:
+        came += f"  parent {found['parent']}"
+    if found["inspirations"]:
+        came += f"  inspirations {', '.join(map(str, found['inspirations']))}"
+    console.print(came, markup=False)
+    for text in (found["hypothesis"], _metrics(found["metrics"]), found["feedback"].strip()):
+        if text:
+            console.print(text, markup=False)
+    for path, text in found["files"].items():
+        console.print(Text(f"\n{path}", style="dim"))
+        if console.is_terminal:
+            console.print(Syntax(text, Syntax.guess_lexer(path, text), background_color="default"))
+        else:
+            sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    return 0
+
+
+def lineage(arguments: argparse.Namespace) -> int:
+    found = Run.open(arguments.run).lineage(arguments.id)
+    if arguments.json:
+        return show_json({"id": arguments.id, "ancestors": found})
+    before: float | None = None
+    for entry in found:
+        gain = f"  {entry['score'] - before:+.6g}" if before is not None and entry["score"] is not None else ""
+        what = entry["title"] or entry["operator"]
+        told = _metrics(entry["metrics"]) if entry["status"] == "ok" else entry["status"]
+        others = f"  with {', '.join(map(str, entry['inspirations']))}" if entry["inspirations"] else ""
+        console.print(f"{entry['id']:>6}  island {entry['island']}  {told}{gain}  {what}{others}", markup=False)
+        before = entry["score"] if entry["score"] is not None else before
+    return 0
+
+
+def diff(arguments: argparse.Namespace) -> int:
+    text = Run.open(arguments.run).diff(arguments.a, arguments.b)
+    if console.is_terminal:
+        console.print(Syntax(text, "diff", background_color="default"))
+    else:
+        sys.stdout.write(text)
+    return 0
+
+
+def export(arguments: argparse.Namespace) -> int:
+    found = lines(Run.open(arguments.run), measured=not arguments.no_measured)
+    if arguments.destination == "-":
+        for line in found:
+            sys.stdout.write(line + "\n")
+        return 0
+    try:
+        with Path(arguments.destination).open("w", encoding="utf-8") as file:
+            file.writelines(line + "\n" for line in found)
+    except OSError as error:
+        raise RunError(f"{arguments.destination}: can't be written: {error.strerror}") from None
+    return 0
+
+
+def _metrics(metrics: dict[str, float | None]) -> str:
+    return "  ".join(f"{name} {number(value) if value is not None else 'none'}" for name, value in metrics.items())

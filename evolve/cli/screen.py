@@ -1,0 +1,193 @@
+"""What a person sees of a running search: a live screen on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from evolve.proposer.prompt import number
+from evolve.runner.launch import Screen
+from evolve.runner.meter import utilisation
+from evolve.runner.runner import Runner
+
+BARS = "▁▂▃▄▅▆▇█"
+REFRESH_S = 0.25
+LINE_EVERY_S = 10.0
+SHOWN_AT_ONCE = ("infra", "evaluator_error", "paused", "failed", "draining", "llm")
+
+
+def screen_for(stream: TextIO) -> Screen:
+    """Returns the live screen for a terminal, plain lines for anything else."""
+    return LiveScreen(stream) if stream.isatty() else Plain(stream)
+
+
+class Ticking:
+    """A screen that looks at the runner from time to time, in the runner's own loop."""
+
+    every_s = 1.0
+
+    def __init__(self, stream: TextIO):
+        self.console = Console(file=stream, highlight=False, soft_wrap=True)
+        self.runner: Runner | None = None
+        self.history: list[float] = []
+
+    def note(self, kind: str, text: str) -> None:
+        if kind in SHOWN_AT_ONCE:
+            self.console.print(Text(f"{kind}: {text}", style="yellow"))
+
+    def look(self, runner: Runner) -> None:
+        """Shows how the run stands."""
+
+    @contextmanager
+    def watch(self, runner: Runner) -> Iterator[None]:
+        self.runner = runner
+        ticking = asyncio.get_running_loop().create_task(self._tick(runner))
+        try:
+            yield
+        finally:
+            ticking.cancel()
+            self.look(runner)
+
+    async def _tick(self, runner: Runner) -> None:
+        while True:
+            self.look(runner)
+            await asyncio.sleep(self.every_s)
+
+
+class Plain(Ticking):
+    """Lines: one at the start, one per better program, one every few seconds, one at the end."""
+
+    def __init__(self, stream: TextIO):
+        super().__init__(stream)
+        self._last = 0.0
+        self._line = ""
+
+    def note(self, kind: str, text: str) -> None:
+        super().note(kind, text)
+        if kind == "best" and self.runner is not None and self.runner.search.asked:
+            self.console.print(line(self.runner))
+            self._last = time.monotonic()
+
+    def look(self, runner: Runner) -> None:
+        if time.monotonic() - self._last >= LINE_EVERY_S or (runner.state != "running" and line(runner) != self._line):
+            self._last, self._line = time.monotonic(), line(runner)
+            self.console.print(self._line)
+
+
+class LiveScreen(Ticking):
+    """Redraws one screen in place."""
+
+    every_s = REFRESH_S
+
+    @contextmanager
+    def watch(self, runner: Runner) -> Iterator[None]:
+        with (
+            Live(console=self.console, refresh_per_second=4, auto_refresh=False, transient=False) as self.live,
+            super().watch(runner),
+        ):
+            yield
+
+    def look(self, runner: Runner) -> None:
+        best = runner.search.best
+        if best is not None:
+            self.history.append(abs_objective(runner, runner.search.score(best)))
+        self.live.update(view(runner, self.history), refresh=True)
+
+
+def abs_objective(runner: Runner, score: float) -> float:
+    """Returns a score in the first objective's own direction and unit."""
+    return runner.problem.objectives[runner.problem.objective] * score
+
+
+def line(runner: Runner) -> str:
+    """Returns how a run stands, in one line."""
+    best = runner.search.best
+    value = number(abs_objective(runner, runner.search.score(best))) if best else "none yet"
+    counts = " ".join(f"{status} {n}" for status, n in sorted(runner.counts.items()))
+    return (
+        f"{clock(runner.wall_s())}  {progress(runner)}  {runner.problem.objective} {value}{known(runner)}"
+        f"{f' (candidate {best})' if best else ''}  {counts}  {spending(runner)}"
+    )
+
+
+def progress(runner: Runner) -> str:
+    told, budget = runner.search.told, runner.budget.candidates
+    return f"{told}/{budget} candidates" if budget else f"{told} candidates"
+
+
+def known(runner: Runner) -> str:
+    best = runner.problem.known_best()
+    return f" (best known {number(best)})" if best is not None else ""
+
+
+def spending(runner: Runner) -> str:
+    spent = runner.spent
+    cost = "cost unknown" if spent.unpriced else f"${spent.cost_usd:.4g}"
+    llm, evaluators = busyness(runner)
+    return f"{cost}  llm {llm:.0%} busy, evaluators {evaluators:.0%} busy"
+
+
+def busyness(runner: Runner) -> tuple[float, float]:
+    wall_s = runner.wall_s()
+    meters = (runner.llm_meter, runner.evaluator_meter)
+    llm, evaluators = (utilisation(meter.busy_s(), meter.slots, wall_s) for meter in meters)
+    return llm, evaluators
+
+
+def clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def spark(values: list[float], width: int = 40) -> str:
+    """Returns a line of bars for a history, oldest left, thinned to the width."""
+    if len(values) > width:
+        values = [values[i * (len(values) - 1) // (width - 1)] for i in range(width)]
+    low, high = min(values), max(values)
+    scale = (len(BARS) - 1) / (high - low) if high > low else 0.0
+    return "".join(BARS[round((value - low) * scale)] for value in values)
+
+
+def view(runner: Runner, history: list[float]) -> RenderableType:
+    """Returns the live screen."""
+    budget = runner.budget.candidates
+    told = runner.search.told
+    parts: list[RenderableType] = [
+        Text.assemble(
+            (runner.problem.name, "bold"), f"  {runner.writer.run_id}  seed {runner.search.seed}", style="cyan"
+        ),
+        Text(f"{progress(runner)}   {clock(runner.wall_s())}   {spending(runner)}   calls {runner.spent.calls}"),
+    ]
+    if budget:
+        parts.append(ProgressBar(total=budget, completed=told, width=72))
+    if history:
+        best = runner.search.best
+        parts.append(Text.assemble(
+            f"best {runner.problem.objective} ", (number(history[-1]), "bold green"), known(runner), f"  candidate {best}"
+        ))  # fmt: skip
+        parts.append(Text(spark(history, 72), style="green"))
+    parts.append(islands(runner))
+    in_flight = len(runner.search.open())
+    counts = "  ".join(f"{status} {n}" for status, n in sorted(runner.counts.items()))
+    parts.append(Text(f"{counts}  in flight {in_flight}"))
+    return Group(*parts)
+
+
+def islands(runner: Runner) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("island", "asked", "ok", "best"):
+        table.add_column(heading, justify="right")
+    for island in runner.search.islands:
+        best = number(abs_objective(runner, island.best_score())) if len(island) else "-"
+        table.add_row(str(island.index), str(island.own), str(len(island)), best)
+    return table

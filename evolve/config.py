@@ -1,0 +1,249 @@
+"""The configuration: command-line words -> a Hydra configuration -> the objects of a run, built once, at the edge."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from evolve.errors import EvolveError, UsageError
+from evolve.problem import load_problem
+from evolve.runner.budget import Budget
+from evolve.runner.launch import Setup
+from evolve.search import Schedule, Strategy, rules
+
+CONFIGS = "configs"  # the package of the YAML files; named here only
+FREE = ("param", "stage")  # sections whose keys are the problem's own
+RESUMABLE = ("budget", "llm", "evaluator", "tracking")
+GROUPS = ("llm", "evaluator", "database", "selection", "schedule", "budget")
+
+
+# ---------------------------------------------------------------- words -> configuration
+
+
+def compose(words: Sequence[str], config_dirs: Sequence[str] = ()) -> dict[str, Any]:
+    """Returns the configuration of overrides like `problem=x budget.candidates=50`.
+
+    Raises UsageError in one line, naming the nearest key, for a word that means nothing.
+    """
+    overrides = [normalise(word) for word in words]
+    with _composing(config_dirs), translated(words):
+        config = hydra_compose("config", overrides=[*_searchpath(config_dirs), *overrides])
+        return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
+
+
+@contextmanager
+def _composing(config_dirs: Sequence[str]) -> Iterator[None]:
+    for folder in config_dirs:
+        if not Path(folder).is_dir():
+            raise UsageError(f"--config-dir {folder}: no such folder")
+    before = GlobalHydra.instance().hydra  # composing inside a Hydra job must leave the job's own state alone
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_module(CONFIGS, version_base="1.3"):
+            yield
+    finally:
+        GlobalHydra.instance().hydra = before
+
+
+def _searchpath(config_dirs: Sequence[str]) -> list[str]:
+    return (
+        [f"hydra.searchpath=[{','.join('file://' + str(Path(d).resolve()) for d in config_dirs)}]"]
+        if config_dirs
+        else []
+    )
+
+
+def normalise(word: str) -> str:
+    """Returns an override as Hydra takes it: values with `#`, `=` and the like quoted, the problem's own keys admitted."""
+    if word[:1] in "+~":
+        raise UsageError(f"{word}: keys can't be added or removed; every key there is can be set by KEY=VALUE")
+    key, equals, value = word.partition("=")
+    if not equals or not key:
+        raise UsageError(f"{word}: not of the form KEY=VALUE; see 'evolve run --help'")
+    if key.split(".")[0] in FREE:
+        key = f"++{key}"
+    try:
+        OverridesParser.create().parse_override(f"{key}={value}")
+        return f"{key}={value}"
+    except HydraException:
+        quoted = value.replace("\\", "\\\\").replace("'", "\\'")
+        return f"{key}='{quoted}'"
+
+
+def sweep_values(word: str) -> list[str]:
+    """Returns the overrides that a sweep's word stands for: `seed=1,2` is `seed=1` and `seed=2`."""
+    override = OverridesParser.create().parse_override(normalise(word))
+    if not override.is_sweep_override():
+        return [word]
+    key = word.partition("=")[0]
+    return [f"{key}={value}" for value in override.sweep_string_iterator()]
+
+
+@contextmanager
+def translated(words: Sequence[str] = ()) -> Iterator[None]:
+    """Turns what Hydra raises for a user's mistake into a UsageError of one line."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UsageError(_one_line(error, words)) from None
+
+
+def _one_line(error: Exception, words: Sequence[str]) -> str:
+    text = str(error)
+    if match := re.search(r"Could not override '([^']+)'", text):
+        key = match.group(1)
+        word = next((word for word in words if word.partition("=")[0] == key), key)
+        return f"{word}: no such key; {_elsewhere(key) or nearest(key, keys())}"
+    if match := re.search(r"Could not find '([^']+)'", text):
+        group, _, choice = match.group(1).rpartition("/")
+        return f"{group}={choice}: no such choice; {nearest(choice, choices(group), 'choices')}"
+    if match := re.search(r"Could not load '([^']+)'", text):
+        group, _, choice = match.group(1).rpartition("/")
+        return f"{group}={choice}: no such choice; {nearest(choice, choices(group), 'choices')}"
+    if "--multirun" in text or "Sweep parameters" in text:
+        return "several values for one key need -m (a sweep): evolve run -m problem=a,b"
+    if match := re.search(r"Missing mandatory value: (\S+)", text):
+        return f"{match.group(1)} must be set, for example {match.group(1)}=VALUE"
+    return " ".join(text.split())
+
+
+def _elsewhere(key: str) -> str | None:
+    """Returns the hint for a key that another choice of its group has (llm.model while llm=offline)."""
+    group, _, name = key.partition(".")
+    having = [
+        c for c in choices(group) if re.search(rf"^{re.escape(name)}:", _group_file(group, c).read_text(), re.MULTILINE)
+    ]
+    return f"{group}={' or '.join(having)} has it" if having else None
+
+
+def nearest(given: str, known: Sequence[str], what: str = "keys") -> str:
+    """Returns the hint that names the nearest known word, or all of a few."""
+    near = get_close_matches(given, known, 1, cutoff=0.5) or [k for k in known if k.rpartition(".")[2] == given][:1]
+    if near:
+        return f"did you mean '{near[0]}'?"
+    section = [k for k in known if k.split(".")[0] == given.split(".")[0]]
+    return f"{what}: {', '.join(section or known)}"
+
+
+def keys() -> list[str]:
+    """Returns every key of the default configuration, dotted."""
+    return sorted(_flatten(compose([])))
+
+
+def _flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in config.items():
+        if not key.startswith("_"):
+            yield prefix + key
+        if isinstance(value, dict) and not key.startswith("_"):
+            yield from _flatten(value, f"{prefix}{key}.")
+
+
+def choices(group: str) -> list[str]:
+    """Returns the choices of a group that ship with Evolve."""
+    return sorted(path.stem for path in Path(str(resources.files(CONFIGS))).glob(f"{group}/*.yaml"))
+
+
+def _group_file(group: str, choice: str) -> Path:
+    return Path(str(resources.files(CONFIGS))) / group / f"{choice}.yaml"
+
+
+# ---------------------------------------------------------------- configuration -> objects
+
+
+def resumed(
+    stored: Mapping[str, Any], stored_words: Sequence[str], words: Sequence[str], dirs: Sequence[str]
+) -> dict[str, Any]:
+    """Returns a stored run's configuration with the sections that new words touch composed anew."""
+    for word in words:
+        section = word.split("=")[0].split(".")[0]
+        if section not in RESUMABLE:
+            allowed = ", ".join(f"{name}.*" for name in RESUMABLE)
+            raise UsageError(f"{word}: can't change on resume; a resume takes {allowed} (or start a new run)")
+    config = dict(stored)
+    if words:
+        fresh = compose([*stored_words, *words], dirs)
+        config.update({section: fresh[section] for section in {w.split("=")[0].split(".")[0] for w in words}})
+    return config
+
+
+def build(config: Mapping[str, Any], words: Sequence[str] = ()) -> Setup:
+    """Builds a run's objects. Raises UsageError or ProblemError for a value that does not fit, naming its key."""
+    _check(config)
+    problem = load_problem(str(config["problem"]), config["param"], config["stage"])
+    budget: Budget = _make(config, "budget")
+    schedule: Schedule = _make(config, "schedule")
+    strategy: Strategy = _make(config, "selection")
+    if schedule.window is not None and budget.seconds is not None:
+        raise UsageError("budget.seconds: measures the machine, so schedule=ordered refuses it; set budget.candidates")
+    if not problem.initials:
+        raise UsageError(f"problem={config['problem']}: {problem.path} has no initial program; add initial.py")
+    islands = strategy.islands or min(8, max(1, (budget.candidates or 200) // 100))
+    settings = {
+        "seed": int(config["seed"]),
+        "islands": islands,
+        "strategy": strategy,
+        "rules": rules(problem),
+        "window": schedule.window,
+    }
+    return Setup(
+        config=config,
+        words=words,
+        problem=problem,
+        search_settings=settings,
+        provider=_make(config, "llm"),
+        evaluator=_make(config, "evaluator"),
+        budget=budget,
+    )
+
+
+def _check(config: Mapping[str, Any]) -> None:
+    seed = config["seed"]
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise UsageError(f"seed={seed}: must be a whole number, 0 or more")
+    if config["on_existing"] not in ("error", "resume"):
+        raise UsageError(f"on_existing={config['on_existing']}: must be error or resume")
+    for section in FREE:
+        if not isinstance(config[section], dict):
+            raise UsageError(f"{section}={config[section]}: set one of its keys, {section}.NAME=VALUE")
+
+
+def _make(config: Mapping[str, Any], section: str) -> Any:
+    """Instantiates one section; what its constructor refuses is told with the section's name."""
+    leaf = config[section]
+    if not isinstance(leaf, dict) or "_target_" not in leaf:
+        raise UsageError(f"{section}={leaf}: choose one of {', '.join(choices(section))}")
+    missing = [name for name, value in leaf.items() if value == "???"]
+    if missing:
+        raise UsageError(f"{section}.{missing[0]} must be set, for example {section}.{missing[0]}=VALUE")
+    try:
+        return instantiate(DictConfig(leaf), _convert_="all")
+    except HydraException as error:
+        cause = error.__cause__ or error.__context__
+        if isinstance(cause, EvolveError):
+            raise cause from None
+        text = str(cause or error).strip().splitlines()[0]
+        raise UsageError(f"{section}: {text}") from error
+
+
+def database_url(config: Mapping[str, Any], run_dir: Path) -> str:
+    """Returns the database of a run: `database.url`, or a file in its directory."""
+    return str(config["database"]["url"] or f"sqlite:///{run_dir.resolve()}/run.db")
+
+
+def environment_debug() -> bool:
+    return os.environ.get("EVOLVE_DEBUG", "") not in ("", "0")

@@ -1,0 +1,47 @@
+"""Export: a run as canonical JSON lines, one object per event in sequence order, equal for equal runs but for `measured`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from evolve.lineage.run import Run
+
+MEASURED = ("seconds", "turn_s", "cpu_s", "memory_mb", "node")
+
+
+def lines(run: Run, measured: bool = True) -> Iterator[str]:
+    """Yields the lines; what differs between equal runs (times, hosts, run id) is under `measured`, which may be left out."""
+    times = run.store.event_times(run.run_id) if measured else {}
+    rows = {row["id"]: row for row in run.store.rows(run.run_id)}
+    stages: dict[int, list[Any]] = {}
+    for row in run.store.evaluation_rows(run.run_id):
+        stages.setdefault(row["candidate"], []).append(row)
+    bodies = run.store.texts(run.run_id, {digest for row in rows.values() for digest in (row["files"] or {}).values()})
+    for event in run.store.events(run.run_id):
+        found: dict[str, Any] = {
+            "seq": event.seq,
+            "kind": event.kind,
+            "candidate": event.candidate,
+            "data": dict(event.data),
+        }
+        facts: dict[str, Any] = {"at": times.get(event.seq), "run_id": run.run_id}
+        if event.kind == "proposed":
+            found["data"]["files"] = {path: bodies[digest] for path, digest in event.data["files"].items()}
+        if event.kind == "told":
+            told = stages.get(event.candidate or 0, [])
+            found["data"] |= _outcome(rows[event.candidate or 0]) | {"stages": [_stage(row) for row in told]}
+            facts["stages"] = [{name: row[name] for name in MEASURED} for row in told]
+        yield json.dumps(found | ({"measured": facts} if measured else {}), sort_keys=True, ensure_ascii=False)
+
+
+def _outcome(row: Any) -> dict[str, Any]:
+    return {name: row[name] for name in ("metrics", "features", "feedback")}
+
+
+def _stage(row: Any) -> dict[str, Any]:
+    return {
+        name: row[name]
+        for name in ("stage", "status", "score", "metrics", "features", "feedback", "instances", "revision")
+    }

@@ -1,0 +1,193 @@
+"""A stored run, read: status, candidates, ancestors, differences. Reads while the run is being written."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from evolve.errors import RunError
+from evolve.population import Store, is_dead
+from evolve.population.writer import STALE_S
+from evolve.runner.meter import utilisation
+from evolve.runner.rundir import RunRef, find
+from evolve.types import Candidate
+
+
+class Run:
+    """One stored run. Opened by a directory, `latest`, a unique prefix of its id, or URL#run_id."""
+
+    def __init__(self, ref: RunRef, store: Store):
+        self.ref = ref
+        self.store = store
+        self.run_id = ref.run_id
+
+    @classmethod
+    def open(cls, run: str | Path) -> Run:
+        """Raises RunError or StoreError for a run that is not there or can't be read."""
+        ref = find(str(run))
+        opened = cls(ref, ref.open())
+        opened.row()
+        return opened
+
+    def row(self) -> Mapping[str, Any]:
+        return dict(self.store.run(self.run_id))
+
+    # ------------------------------------------------------------ state
+
+    def state(self) -> str:
+        """Returns running, paused, finished, interrupted or failed; a runner that died leaves `interrupted`."""
+        return _state(self.row())
+
+    def status(self) -> dict[str, Any]:
+        """Returns what `evolve status --json` prints."""
+        row = self.row()
+        counts = {status: n for status, n in self.store.counts(self.run_id).items()}
+        in_flight = counts.pop(None, 0)
+        totals = self.store.call_totals(self.run_id)
+        unpriced = totals["unpriced"] > 0
+        busy, wall_s = row["busy"], row["wall_s"]
+        best = self.store.best(self.run_id)
+        return {
+            "run_id": self.run_id,
+            "state": _state(row),
+            "reason": row["reason"],
+            "problem": row["problem"],
+            "seed": row["config"]["seed"],
+            "isolation": row["isolation"],
+            "budget": {k: v for k, v in row["config"]["budget"].items() if not k.startswith("_")},
+            "candidates": {
+                **{str(status): n for status, n in sorted(counts.items(), key=str)},
+                "in_flight": in_flight,
+                "asked": sum(counts.values()) + in_flight,
+            },
+            "best": None if best is None else _brief(self.candidate(best)),
+            "llm": {
+                **{name: totals[name] for name in ("calls", "lost", "tokens_in", "tokens_out")},
+                "cost_usd": None if unpriced else round(float(totals["cost_usd"]), 6),
+            },
+            "utilisation": {
+                "llm": utilisation(busy.get("llm", 0.0), busy.get("llm_slots", 0), wall_s),
+                "evaluators": utilisation(busy.get("evaluators", 0.0), busy.get("evaluator_slots", 0), wall_s),
+            },
+            "wall_s": round(wall_s, 3),
+        }
+
+    # ------------------------------------------------------------ candidates
+
+    def candidate(self, candidate: int) -> Candidate:
+        return self.store.candidate(self.run_id, candidate)
+
+    def best(self) -> Candidate:
+        """Raises RunError when no candidate is ok yet."""
+        best = self.store.best(self.run_id)
+        if best is None:
+            raise RunError(f"run {self.run_id} has no ok candidate yet; 'evolve status' shows what it is doing")
+        return self.candidate(best)
+
+    def shown(self, candidate: int) -> dict[str, Any]:
+        """Returns what `evolve show --json` and `evolve best --json` print."""
+        found = self.candidate(candidate)
+        stages = [
+            {
+                name: row[name]
+                for name in ("stage", "status", "score", "metrics", "seconds", "cpu_s", "memory_mb", "node")
+            }
+            for row in self.store.evaluation_rows(self.run_id, candidate)
+        ]
+        same = (
+            "id",
+            "score",
+            "island",
+            "origin",
+            "operator",
+            "parent",
+            "title",
+            "hypothesis",
+            "feedback",
+            "duplicate_of",
+        )
+        return {
+            **{name: getattr(found, name) for name in same},
+            "status": found.status or "in_flight",
+            "inspirations": list(found.inspirations),
+            "metrics": dict(found.metrics),
+            "features": dict(found.features),
+            "stages": stages,
+            "files": dict(found.files),
+        }
+
+    def ancestors(self, candidate: int) -> list[Candidate]:
+        """Returns the line of parents from the initial program to the candidate itself."""
+        line = [self.candidate(candidate)]
+        while (parent := line[-1].parent) is not None:
+            line.append(self.candidate(parent))
+        return line[::-1]
+
+    def lineage(self, candidate: int) -> list[dict[str, Any]]:
+        """Returns what `evolve lineage --json` prints: one entry per ancestor, the initial program first."""
+        entries = []
+        for found in self.ancestors(candidate):
+            calls = [
+                {name: row[name] for name in ("id", "model", "state", "tokens_in", "tokens_out", "cost_usd")}
+                for row in self.store.call_rows(self.run_id, found.id)
+            ]
+            entries.append({
+                **_brief(found),
+                **{name: getattr(found, name) for name in ("island", "operator", "origin", "parent", "title", "hypothesis")},
+                "inspirations": list(found.inspirations),
+                "calls": calls,
+            })  # fmt: skip
+        return entries
+
+    def diff(self, before: int, after: int) -> str:
+        """Returns the unified diff of two candidates' files, "" when they are equal."""
+        a, b = self.candidate(before), self.candidate(after)
+        paths = sorted(set(a.files) | set(b.files))
+        return "".join(line for path in paths for line in _diff(path, a, b))
+
+    def progress(self) -> list[tuple[int, float]]:
+        """Returns (id, score) of each candidate that was the best when it was told, in that order."""
+        best, line = float("-inf"), []
+        for event in self.store.events(self.run_id):
+            score = event.data.get("score") if event.kind == "told" else None
+            if score is not None and score > best:
+                best = score
+                line.append((event.candidate or 0, score))
+        return line
+
+
+def _brief(candidate: Candidate) -> dict[str, Any]:
+    return {
+        "id": candidate.id,
+        "status": candidate.status or "in_flight",
+        "score": candidate.score,
+        "metrics": dict(candidate.metrics),
+    }
+
+
+def _diff(path: str, a: Candidate, b: Candidate) -> Iterator[str]:
+    before, after = (c.files.get(path, "").splitlines(keepends=True) for c in (a, b))
+    for line in difflib.unified_diff(before, after, f"{a.id}/{path}", f"{b.id}/{path}"):
+        yield line if line.endswith("\n") else line + "\n"
+
+
+def _state(row: Mapping[str, Any]) -> str:
+    abandoned = not row["lease_owner"] or is_dead(row["lease_owner"]) or float(row["heartbeat_age_s"]) > STALE_S
+    return "interrupted" if row["state"] == "running" and abandoned else str(row["state"])
+
+
+def runs_in(refs: Sequence[RunRef]) -> list[dict[str, Any]]:
+    """Returns a line's worth of facts per run; a run whose database can't be read says so in `state`."""
+    lines = []
+    for ref in sorted(refs, key=lambda ref: ref.created_at):
+        try:
+            run = Run(ref, ref.open())
+            status = run.status()
+            run.store.close()
+            line = {name: status[name] for name in ("state", "problem", "candidates", "best")}
+        except Exception as error:  # noqa: BLE001 - one unreadable run must not hide the others
+            line = {"state": f"unreadable ({error})", "problem": ref.problem, "candidates": {}, "best": None}
+        lines.append({"run_id": ref.run_id, "folder": str(ref.folder or ""), "created_at": ref.created_at, **line})
+    return lines

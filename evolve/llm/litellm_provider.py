@@ -1,0 +1,239 @@
+"""Any model that litellm reaches: hosted APIs by their keys, local servers by `api_base`.
+
+Importing litellm takes 5 to 8 seconds and would download a price table, so `start` imports it in a thread, with the
+table that it ships. Its retries, time-outs and budgets are not used: the deadline is ours, the rest is the runner's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import re
+import time
+import warnings
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from evolve.errors import FatalError, ProviderError, TransientError, UsageError
+from evolve.llm.price import Price, tokens_bound
+from evolve.llm.provider import slots
+from evolve.llm.redact import one_line
+from evolve.types import Completion, Prompt
+
+OWNED = frozenset({
+    "api_base", "api_key", "base_url", "drop_params", "fallbacks", "max_completion_tokens", "max_retries", "max_tokens",
+    "messages", "mock_response", "model", "n", "num_retries", "reasoning_effort", "stream", "temperature", "timeout",
+})  # fmt: skip
+PRICE_KEYS = {"input_usd_per_mtok", "output_usd_per_mtok"}
+FATAL = {
+    401: "the key was refused; check the environment variable it comes from",
+    402: "the account has no credit left",
+    403: "access was denied; check the key's permissions",
+    404: "not found; check llm.model and llm.api_base",
+}
+TRANSIENT = frozenset({408, 409, 425, 429})
+NOISE = ("`ReadOnly` qualifier", "Pydantic serializer warnings")
+PREFIX = re.compile(r"^(?:(?:litellm\.)?\w*?(?: ?Error|Exception|Timeout)(?: -|:)\s*)+")
+
+
+class LiteLLM:
+    """A provider that makes one attempt through litellm.
+
+    `max_tokens` caps an answer and so its price. `price` (`input_usd_per_mtok`, `output_usd_per_mtok`) stands above
+    litellm's table. `params` are handed to litellm as they are. A key comes from the environment variable that litellm
+    documents; with `api_base` none is needed, and one that is set is sent there.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        api_base: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = 4096,
+        reasoning_effort: str | None = None,
+        timeout_s: float = 120.0,
+        price: Mapping[str, float] | None = None,
+        params: Mapping[str, Any] | None = None,
+        concurrency: int = 8,
+        attempts: int = 5,
+    ):
+        if not model:
+            raise UsageError("llm.model is empty; name a model such as gpt-4o, or openai/NAME with llm.api_base")
+        if timeout_s <= 0:
+            raise UsageError(f"llm.timeout_s={timeout_s} must be above 0")
+        if max_tokens is not None and max_tokens < 1:
+            raise UsageError(f"llm.max_tokens={max_tokens} must be at least 1, or null for the model's own limit")
+        if price is not None and (set(price) != PRICE_KEYS or min(price.values()) < 0):
+            raise UsageError(f"llm.price={dict(price)} must give {' and '.join(sorted(PRICE_KEYS))}, both 0 or more")
+        if owned := sorted(OWNED & set(params or {})):
+            raise UsageError(
+                f"llm.params.{owned[0]} is not a further parameter; keys come from the environment, the rest from llm.*"
+            )
+        options = {"temperature": temperature, "max_tokens": max_tokens, "reasoning_effort": reasoning_effort}
+        self.model = model
+        self.concurrency = slots(concurrency)
+        self.attempts = slots(attempts, "attempts")
+        self._api_base = api_base
+        self._options = {name: value for name, value in options.items() if value is not None}
+        self._max_tokens = max_tokens
+        self._timeout_s = timeout_s
+        self._flat_price = None if price is None else Price.per_mtok(**price)
+        self._params = dict(params or {})
+        self._price = self._flat_price or Price()
+        self._litellm: Any = None
+        self._arguments: dict[str, Any] = {}
+
+    async def start(self) -> None:
+        """Imports litellm and checks model, key and options, all in a thread."""
+        await asyncio.to_thread(self._open)
+
+    async def complete(self, prompt: Prompt, *, call: str) -> Completion:
+        """Makes one attempt, marked by the header X-Evolve-Call.
+
+        Raises plain ProviderError for what is wrong with this prompt only: too long, or refused by a content policy.
+        """
+        if self._litellm is None:
+            raise RuntimeError("LiteLLM.complete was called before start")
+        headers = {**self._params.get("extra_headers", {}), "X-Evolve-Call": call}
+        arguments = self._arguments | {"messages": _messages(prompt), "extra_headers": headers}
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                answer = await self._litellm.acompletion(**arguments)
+        except TimeoutError:
+            raise TransientError(f"{self._where}: no answer within llm.timeout_s={self._timeout_s:g}") from None
+        except Exception as error:  # noqa: BLE001 its adapters raise anything; their texts hold keys, so no chain
+            raise self._failure(error) from None
+        return self._completion(answer, prompt)
+
+    def ceiling_usd(self, prompt: Prompt) -> float | None:
+        """Returns the most that answering can cost: every byte a token in, and all of `max_tokens` out.
+
+        None before `start`, unless `price` is given.
+        """
+        return self._price.ceiling_usd(prompt, self._max_tokens)
+
+    async def close(self) -> None:
+        """Does nothing: litellm's connections are shared by all runs of a process, and it closes them at exit."""
+
+    @property
+    def _where(self) -> str:
+        return one_line(f"llm.model={self.model}" + (f" at {self._api_base}" if self._api_base else ""))
+
+    def _open(self) -> None:
+        litellm = _import_litellm()
+        try:
+            name, provider, _, _ = litellm.get_llm_provider(self.model, api_base=self._api_base)
+        except Exception:  # noqa: BLE001 litellm documents no type for this
+            remedy = f"write provider/model, or openai/{self.model} with llm.api_base for a server of your own"
+            raise FatalError(f"llm.model={self.model}: litellm knows no such provider; {remedy}") from None
+        own = {"model": self.model, "num_retries": 0, "max_retries": 0, "timeout": self._timeout_s + 5}
+        checked = self._access(litellm) | self._allowed(litellm, name, provider)
+        self._arguments = own | checked | self._options | self._params
+        self._price = self._flat_price or Price(
+            table=_table(litellm, self.model), service_tier=self._params.get("service_tier")
+        )
+        self._litellm = litellm
+
+    def _access(self, litellm: Any) -> dict[str, Any]:
+        missing = litellm.validate_environment(self.model)["missing_keys"]
+        keys = " or ".join(name for name in missing if name.endswith("_API_KEY") and not os.environ.get(name))
+        if self._api_base is not None:
+            return {"api_base": self._api_base} | ({"api_key": "none"} if keys else {})
+        if keys:
+            raise FatalError(
+                f"llm.model={self.model}: {keys} is not set; export it (keys come from the environment only)"
+            )
+        return {}
+
+    def _allowed(self, litellm: Any, name: str, provider: str) -> dict[str, Any]:
+        """Refuses options that the model does not take; a server of one's own is sent what was asked for."""
+        taken = litellm.get_supported_openai_params(name, provider) or list(self._options)
+        refused = [option for option in self._options if option not in taken]
+        if refused and self._api_base is None and "allowed_openai_params" not in self._params:
+            raise FatalError(f"llm.model={self.model}: {refused[0]} is not supported; set llm.{refused[0]}=null")
+        return {"allowed_openai_params": refused} if refused else {}
+
+    def _completion(self, answer: Any, prompt: Prompt) -> Completion:
+        if not getattr(answer, "choices", None):
+            raise TransientError(f"{self._where}: the answer has no choices")
+        choice = answer.choices[0]
+        text = getattr(choice.message, "content", None) or ""
+        if not text.strip() and choice.finish_reason != "length":  # used up by reasoning: paid for, and no retry helps
+            raise TransientError(f"{self._where}: the answer is empty")
+        tokens_in, tokens_out = _usage(answer)
+        cost_usd = self._cost_usd(answer, tokens_in, tokens_out)
+        if not tokens_in + tokens_out:  # no usage was reported: count the most that it can have been, never 0
+            tokens_in, tokens_out = tokens_bound(prompt), len(text.encode())
+            cost_usd = self._price.usd(tokens_in, tokens_out)
+        model = answer.model or self.model
+        return Completion(text=text, model=model, tokens_in=tokens_in, tokens_out=tokens_out, cost_usd=cost_usd)
+
+    def _cost_usd(self, answer: Any, tokens_in: int, tokens_out: int) -> float | None:
+        """Returns litellm's price, which knows discounts for cached tokens; where it has none, tokens times price."""
+        by_tokens = self._price.usd(tokens_in, tokens_out)
+        if self._flat_price is not None or by_tokens is None:
+            return by_tokens
+        try:
+            return float(self._litellm.completion_cost(answer, model=self.model)) or by_tokens
+        except Exception:  # noqa: BLE001 its calculators raise anything; the price is known
+            return by_tokens
+
+    def _failure(self, error: Exception) -> ProviderError:
+        status = getattr(error, "status_code", None)
+        if "insufficient_quota" in str(getattr(error, "body", "")):
+            status = 402
+        detail = one_line(PREFIX.sub("", str(error)).partition("Traceback (most")[0]) or type(error).__name__
+        if status in FATAL:
+            return FatalError(f"{self._where}: {FATAL[status]} ({detail})")
+        text = f"{self._where}: {status or type(error).__name__}: {detail}"
+        if isinstance(error, self._litellm.UnsupportedParamsError):
+            return FatalError(text)
+        if isinstance(status, int) and (status in TRANSIENT or status >= 500):
+            return TransientError(text, retry_after_s=_retry_after_s(error))
+        return ProviderError(text)
+
+
+def _import_litellm() -> Any:
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    os.environ.setdefault("LITELLM_MODE", "PRODUCTION")  # else it loads a .env of the working directory
+    for text in NOISE:
+        warnings.filterwarnings("ignore", message=f".*{text}")
+    import litellm
+
+    litellm.suppress_debug_info = True
+    litellm.telemetry = False
+    for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # its info lines are URLs, which hold Gemini's key
+    return litellm
+
+
+def _table(litellm: Any, model: str) -> Mapping[str, Any]:
+    try:
+        return litellm.model_cost.get(litellm.get_model_info(model)["key"], {})  # type: ignore[no-any-return]
+    except Exception:  # noqa: BLE001 litellm raises another type per version for an unknown model
+        return {}
+
+
+def _messages(prompt: Prompt) -> list[dict[str, str]]:
+    system = [{"role": "system", "content": prompt.system}] if prompt.system else []
+    return [*system, {"role": "user", "content": prompt.user}]
+
+
+def _usage(answer: Any) -> tuple[int, int]:
+    usage = getattr(answer, "usage", None)
+    return getattr(usage, "prompt_tokens", 0) or 0, getattr(usage, "completion_tokens", 0) or 0
+
+
+def _retry_after_s(error: Exception) -> float | None:
+    headers = getattr(error, "litellm_response_headers", None) or {}
+    value = headers.get("retry-after", "")
+    try:
+        seconds = float(value) if value[:1].isdigit() else parsedate_to_datetime(value).timestamp() - time.time()
+    except ValueError:
+        return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -1,0 +1,60 @@
+"""A provider that answers from a script: the fake that tests of runs and proposers use."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from evolve.errors import FatalError
+from evolve.types import Completion, Prompt
+
+Script = Sequence[str | Exception] | Callable[[Prompt, str], str]
+
+
+class Scripted:
+    """Answers from a list, used up in order of arrival, or from a function of (prompt, call); costs nothing.
+
+    An exception in the list is raised in its turn, as is what the function raises. `prompts` and `calls` hold what was
+    asked.
+    """
+
+    def __init__(self, answers: Script, *, latency_s: float = 0.0, model: str = "scripted", concurrency: int = 8):
+        self.model = model
+        self.concurrency = concurrency
+        self.attempts = 3
+        self.prompts: list[Prompt] = []
+        self.calls: list[str] = []
+        self._answers = answers
+        self._latency_s = latency_s
+
+    async def start(self) -> None:
+        """Does nothing."""
+
+    async def complete(self, prompt: Prompt, *, call: str) -> Completion:
+        """Returns or raises the next answer. Raises FatalError when the list is used up."""
+        index = len(self.calls)
+        self.prompts.append(prompt)
+        self.calls.append(call)
+        await asyncio.sleep(self._latency_s)
+        text = self._answer(index, prompt, call)
+        tokens_in = (len(prompt.system) + len(prompt.user)) // 4
+        return Completion(text=text, model=self.model, tokens_in=tokens_in, tokens_out=len(text) // 4, cost_usd=0.0)
+
+    def ceiling_usd(self, prompt: Prompt) -> float | None:
+        """Returns 0."""
+        return 0.0
+
+    async def close(self) -> None:
+        """Does nothing."""
+
+    def _answer(self, index: int, prompt: Prompt, call: str) -> str:
+        if callable(self._answers):
+            return self._answers(prompt, call)
+        if index >= len(self._answers):
+            raise FatalError(
+                f"llm.model={self.model}: the script has {len(self._answers)} answers; call {call} is one too many"
+            )
+        answer = self._answers[index]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer

@@ -1,0 +1,336 @@
+"""The population database: append and read, deciding nothing. SQLite by default, any SQLAlchemy URL else."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event, func, select
+from sqlalchemy.engine import Connection, Engine, RowMapping, make_url
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
+
+from evolve.errors import RunError, StoreError
+from evolve.population import schema
+from evolve.population.schema import calls, candidates, evaluations, events, runs, texts
+from evolve.types import Candidate, Event, Files, Status
+
+NETWORK_FILE_SYSTEMS = (
+    "nfs",
+    "cifs",
+    "smb",
+    "lustre",
+    "gpfs",
+    "beegfs",
+    "ceph",
+    "afs",
+    "9p",
+    "fuse.sshfs",
+    "fuse.gluster",
+)
+Row = RowMapping
+CHUNK = 500  # ids per IN (...) list
+
+
+class Store:
+    """Opens a database, makes its tables when it is new, and refuses one of another version.
+
+    Reading methods may be called from any thread and while a run writes. Writing goes through `population.writer` alone.
+    Raises StoreError with the place and the remedy for everything that the database refuses.
+    """
+
+    def __init__(self, url: str, create: bool = False):
+        self.url = url
+        self.readers = self._engine("BEGIN")
+        self.writers = self._engine("BEGIN IMMEDIATE")
+        with self.translated():
+            self._check_schema(create)
+
+    @property
+    def shown_url(self) -> str:
+        """The URL without its password."""
+        return make_url(self.url).render_as_string(hide_password=True)
+
+    def close(self) -> None:
+        self.readers.dispose()
+        self.writers.dispose()
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turns the database's errors into StoreErrors of one line."""
+        try:
+            yield
+        except (DBAPIError, sqlite3.Error, OSError) as error:
+            raise StoreError(f"database {self.shown_url}: {_reason(error)}") from error
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        with self.translated(), self.readers.connect() as connection:
+            yield connection
+
+    # ------------------------------------------------------------ opening
+
+    def _engine(self, begin: str) -> Engine:
+        try:
+            url = make_url(self.url)
+            if url.get_backend_name() == "sqlite":
+                _check_place(url.database or "")
+            engine = sa.create_engine(url)
+        except (SQLAlchemyError, NoSuchModuleError, ModuleNotFoundError) as error:
+            raise StoreError(f"database.url={_without_password(self.url)}: {error}") from None
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", _configure_sqlite)
+            event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+        return engine
+
+    def _check_schema(self, create: bool) -> None:
+        with self.readers.connect() as connection:
+            known = sa.inspect(connection).has_table(schema.schema.name)
+            found = connection.execute(select(schema.schema.c.version)).scalar() if known else None
+        if found == schema.VERSION:
+            return
+        if found is not None:
+            raise StoreError(
+                f"database {self.shown_url}: its schema is version {found}, this Evolve reads version {schema.VERSION}; "
+                "use the Evolve version that wrote it, or another database.url"
+            )
+        if not create:
+            raise StoreError(f"database {self.shown_url}: holds no Evolve tables; start a run there with 'evolve run'")
+        with self.writers.begin() as connection:
+            schema.tables.create_all(connection)
+            connection.execute(sa.insert(schema.schema).values(version=schema.VERSION))
+
+    # ------------------------------------------------------------ reading
+
+    def clock(self) -> sa.ColumnElement[float]:
+        """Returns the database's own time in seconds since 1970, as an SQL expression."""
+        if self.readers.dialect.name == "sqlite":
+            return sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)")
+        return sa.literal_column("extract(epoch from clock_timestamp())")
+
+    def run(self, run_id: str) -> Row:
+        """Returns the run's row, with `heartbeat_age_s` by the database's clock."""
+        age = (self.clock() - runs.c.heartbeat_at).label("heartbeat_age_s")
+        with self.reading() as connection:
+            row = connection.execute(select(runs, age).where(runs.c.run_id == run_id)).mappings().first()
+        if row is None:
+            raise RunError(f"database {self.shown_url}: holds no run '{run_id}'; 'evolve runs' lists the runs")
+        return row
+
+    def run_ids(self) -> list[str]:
+        with self.reading() as connection:
+            return list(connection.execute(select(runs.c.run_id).order_by(runs.c.created_at)).scalars())
+
+    def events(self, run_id: str) -> Iterator[Event]:
+        """Yields the run's events in sequence order."""
+        query = select(events.c.seq, events.c.kind, events.c.candidate, events.c.data)
+        with self.reading() as connection:
+            rows = connection.execution_options(yield_per=1000).execute(
+                query.where(events.c.run_id == run_id).order_by(events.c.seq)
+            )
+            for seq, kind, candidate, data in rows:
+                yield Event(seq=seq, kind=kind, candidate=candidate, data=data)
+
+    def events_of(self, run_id: str, kinds: Sequence[str], ids: Sequence[int]) -> Iterator[Event]:
+        """Yields the events of some kinds that are about some candidates, in sequence order."""
+        found: list[Event] = []
+        query = select(events.c.seq, events.c.kind, events.c.candidate, events.c.data).where(events.c.run_id == run_id)
+        with self.reading() as connection:
+            for part in _chunks(sorted(ids)):
+                rows = connection.execute(query.where(events.c.kind.in_(kinds), events.c.candidate.in_(part)))
+                found += [Event(seq=seq, kind=kind, candidate=about, data=data) for seq, kind, about, data in rows]
+        yield from sorted(found, key=lambda event: event.seq)
+
+    def fingerprints(self, run_id: str) -> dict[str, int]:
+        """Returns fingerprint -> the first candidate that has it."""
+        query = select(candidates.c.fingerprint, func.min(candidates.c.id)).where(
+            candidates.c.run_id == run_id, candidates.c.fingerprint.is_not(None)
+        )
+        with self.reading() as connection:
+            return {mark: first for mark, first in connection.execute(query.group_by(candidates.c.fingerprint))}
+
+    def event_times(self, run_id: str) -> dict[int, float]:
+        with self.reading() as connection:
+            return dict(connection.execute(select(events.c.seq, events.c.at).where(events.c.run_id == run_id)).all())
+
+    def rows(self, run_id: str, ids: Sequence[int] | None = None) -> list[Row]:
+        """Returns candidates' rows (files as hashes), all or those of the ids, by id."""
+        base = select(candidates).where(candidates.c.run_id == run_id)
+        with self.reading() as connection:
+            if ids is None:
+                return list(connection.execute(base.order_by(candidates.c.id)).mappings())
+            found: list[Row] = []
+            for part in _chunks(sorted(set(ids))):
+                found += connection.execute(base.where(candidates.c.id.in_(part))).mappings()
+        return sorted(found, key=lambda row: row["id"])
+
+    def candidates(self, run_id: str, ids: Sequence[int] | None = None) -> dict[int, Candidate]:
+        """Returns whole candidates with their files, by id; ids that are unknown are absent."""
+        rows = self.rows(run_id, ids)
+        bodies = self.texts(run_id, [digest for row in rows for digest in (row["files"] or {}).values()])
+        return {row["id"]: _candidate(row, bodies) for row in rows}
+
+    def candidate(self, run_id: str, candidate: int) -> Candidate:
+        found = self.candidates(run_id, [candidate])
+        if not found:
+            raise RunError(f"run {run_id} has no candidate {candidate}; its ids go from 1 to {self.size(run_id)}")
+        return found[candidate]
+
+    def size(self, run_id: str) -> int:
+        return int(self._scalar(select(func.max(candidates.c.id)).where(candidates.c.run_id == run_id)) or 0)
+
+    def texts(self, run_id: str, digests: Iterable[str]) -> dict[str, str]:
+        """Returns hash -> text."""
+        found: dict[str, str] = {}
+        with self.reading() as connection:
+            for part in _chunks(sorted(set(digests))):
+                query = select(texts.c.hash, texts.c.body).where(texts.c.run_id == run_id, texts.c.hash.in_(part))
+                found.update(dict(connection.execute(query).all()))
+        return found
+
+    def best(self, run_id: str) -> int | None:
+        """Returns the id of the best `ok` candidate; of equals the first."""
+        query = select(candidates.c.id).where(candidates.c.run_id == run_id, candidates.c.status == Status.OK.value)
+        return self._scalar(query.order_by(candidates.c.score.desc(), candidates.c.id).limit(1))  # type: ignore[no-any-return]
+
+    def counts(self, run_id: str) -> dict[str | None, int]:
+        """Returns how many asked candidates have each status (None: in flight)."""
+        query = select(candidates.c.status, func.count()).where(
+            candidates.c.run_id == run_id, candidates.c.origin == "asked"
+        )
+        with self.reading() as connection:
+            return dict(connection.execute(query.group_by(candidates.c.status)).all())
+
+    def call_totals(self, run_id: str) -> Row:
+        """Returns calls, lost, tokens_in, tokens_out, cost_usd, unpriced (done calls without a price) and held_usd."""
+        done = calls.c.state == "done"
+        pending = calls.c.state.in_(("sent", "lost"))
+        query = select(
+            func.count().label("calls"),
+            func.count().filter(calls.c.state == "lost").label("lost"),
+            func.coalesce(func.sum(calls.c.tokens_in), 0).label("tokens_in"),
+            func.coalesce(func.sum(calls.c.tokens_out), 0).label("tokens_out"),
+            func.coalesce(func.sum(calls.c.cost_usd), 0.0).label("cost_usd"),
+            func.count().filter(done & calls.c.cost_usd.is_(None)).label("unpriced"),
+            func.coalesce(func.sum(calls.c.reserved_usd).filter(pending), 0.0).label("held_usd"),
+        ).where(calls.c.run_id == run_id)
+        with self.reading() as connection:
+            return connection.execute(query).mappings().one()
+
+    def call_rows(self, run_id: str, candidate: int | None = None) -> list[Row]:
+        query = select(calls).where(calls.c.run_id == run_id)
+        if candidate is not None:
+            query = query.where(calls.c.candidate == candidate)
+        with self.reading() as connection:
+            return list(connection.execute(query.order_by(calls.c.id)).mappings())
+
+    def evaluation_rows(self, run_id: str, candidate: int | None = None) -> list[Row]:
+        query = select(evaluations).where(evaluations.c.run_id == run_id)
+        if candidate is not None:
+            query = query.where(evaluations.c.candidate == candidate)
+        with self.reading() as connection:
+            return list(connection.execute(query.order_by(evaluations.c.candidate, evaluations.c.id)).mappings())
+
+    def island_rows(self, run_id: str) -> list[Row]:
+        """Returns per island: island, asked, ok, best score."""
+        ok = candidates.c.status == Status.OK.value
+        query = select(
+            candidates.c.island,
+            func.count().label("asked"),
+            func.count().filter(ok).label("ok"),
+            func.max(candidates.c.score).filter(ok).label("best"),
+        ).where(candidates.c.run_id == run_id, candidates.c.origin == "asked")
+        with self.reading() as connection:
+            return list(
+                connection.execute(query.group_by(candidates.c.island).order_by(candidates.c.island)).mappings()
+            )
+
+    def last_ids(self, run_id: str) -> tuple[int, int]:
+        """Returns the largest call id and evaluation id, 0 where there are none."""
+        return (
+            int(self._scalar(select(func.max(calls.c.id)).where(calls.c.run_id == run_id)) or 0),
+            int(self._scalar(select(func.max(evaluations.c.id)).where(evaluations.c.run_id == run_id)) or 0),
+        )
+
+    def _scalar(self, query: sa.Select[Any]) -> Any:
+        with self.reading() as connection:
+            return connection.execute(query).scalar()
+
+
+def digest(text: str) -> str:
+    """Returns the hash under which a text is stored (32 hex digits)."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _candidate(row: Row, bodies: Mapping[str, str]) -> Candidate:
+    files: Files = {path: bodies[content] for path, content in (row["files"] or {}).items()}
+    same = ("id", "island", "origin", "operator", "parent", "title", "hypothesis", "score", "metrics", "feedback")
+    return Candidate(
+        **{name: row[name] for name in same},
+        status=Status(row["status"]) if row["status"] else None,
+        inspirations=tuple(row["inspirations"]),
+        files=files,
+        features=row["features"],
+        stage=row["stage"],
+        duplicate_of=row["duplicate_of"],
+    )
+
+
+def _chunks(items: list[Any]) -> Iterator[list[Any]]:
+    return (items[start : start + CHUNK] for start in range(0, len(items), CHUNK))
+
+
+def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None  # SQLAlchemy says when a transaction begins, by the listener above
+    cursor = connection.cursor()
+    for pragma in ("busy_timeout=20000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _check_place(database: str) -> None:
+    """Refuses a folder that is missing, and a network file system, where WAL corrupts."""
+    path = Path(database).resolve()
+    if database in ("", ":memory:") or database.startswith("file:"):
+        raise StoreError("database.url: an in-memory database would lose the run; give a file, sqlite:////path/run.db")
+    if not path.parent.is_dir():
+        raise StoreError(f"database {path}: its folder does not exist; create it or set database.url")
+    kind = _file_system(path.parent)
+    if kind.startswith(NETWORK_FILE_SYSTEMS):
+        raise StoreError(
+            f"database {path}: lies on a network file system ({kind}), where SQLite loses data; set "
+            "database.url=sqlite:////a/local/path/run.db or a postgresql:// URL"
+        )
+
+
+def _file_system(folder: Path) -> str:
+    try:
+        mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+    except OSError:
+        return ""
+    under = [(len(m[1]), m[2]) for m in mounts if str(folder) == m[1] or str(folder).startswith(m[1].rstrip("/") + "/")]
+    return max(under, default=(0, ""))[1]
+
+
+def _reason(error: Exception) -> str:
+    text = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+    remedies = {
+        "disk is full": "no space left on the disk; free some and run 'evolve resume'",
+        "No space left": "no space left on the disk; free some and run 'evolve resume'",
+        "readonly database": "it may not be written here; check the permissions of the file and its folder",
+        "unable to open": "it can't be opened; check that the folder exists and may be written",
+        "is locked": "another program keeps it locked; end that program or use another database.url",
+        "not a database": "it is not an SQLite database",
+        "malformed": "it is damaged; restore a copy",
+        "disk I/O error": "the disk failed to read or write (full, or broken); mend it and run 'evolve resume'",
+    }
+    return next((f"{remedy} ({text})" for sign, remedy in remedies.items() if sign in text), text)
+
+
+def _without_password(url: str) -> str:
+    head, at, tail = url.rpartition("@")
+    return f"{head.rsplit(':', 1)[0]}:***@{tail}" if at else url

@@ -1,0 +1,258 @@
+"""The writer: the one thread that appends to a run, many waiting changes to one durable transaction, under a lease."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import socket
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection
+
+from evolve.errors import EvolveError, LeaseLost, RunError
+from evolve.population.schema import artifacts, calls, candidates, evaluations, events, runs, texts
+from evolve.population.store import Store, digest
+from evolve.types import Completion, Event, Files, StageOutcome
+
+STALE_S = 30.0  # a lease without a heartbeat for so long is free
+BATCH = 256
+
+Change = list[tuple[sa.Executable, dict[str, Any]]]
+"""Statements with their rows. Inserts of a transaction are carried out before its updates."""
+
+
+def owner() -> str:
+    """Returns this process's name in a lease: boot, process namespace, host, pid and when the pid was given out."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    space = os.readlink("/proc/self/ns/pid")
+    return " ".join((boot, space, socket.gethostname(), str(os.getpid()), _started(os.getpid()) or "0"))
+
+
+def is_dead(name: str) -> bool:
+    """Says whether a lease's owner is known to be gone: it ran here and its process no longer exists."""
+    parts = name.split(" ")
+    if len(parts) != 5 or parts[:2] != owner().split(" ")[:2]:
+        return False
+    return _started(int(parts[3])) != parts[4]
+
+
+def _started(pid: int) -> str | None:
+    """Returns the start time of a process in clock ticks since boot, None when it is gone or a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else fields[19]
+
+
+class Writer:
+    """Appends to one run. `write` takes changes from the event loop and resolves when they are on the disk.
+
+    Holds the run's lease: every transaction renews it and fails with LeaseLost when somebody else took it. After a failed
+    transaction nothing more is written; all that waits gets the same error.
+    """
+
+    def __init__(self, store: Store, run_id: str):
+        self.store = store
+        self.run_id = run_id
+        self.epoch = 0
+        dialect = sqlite if store.writers.dialect.name == "sqlite" else postgresql
+        self._insert_text = dialect.insert(texts).on_conflict_do_nothing()
+        self._queue: queue.SimpleQueue[tuple[Change, asyncio.Future[None]] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._failed: EvolveError | None = None
+
+    # ------------------------------------------------------------ lease
+
+    def claim(self) -> None:
+        """Takes the lease. Raises RunError naming the owner while another runner is alive."""
+        with self.store.translated(), self.store.writers.begin() as connection:
+            age = self.store.clock() - runs.c.heartbeat_at
+            query = sa.select(runs.c.lease_owner, runs.c.lease_epoch, age).where(runs.c.run_id == self.run_id)
+            holder, epoch, age_s = connection.execute(query).one()
+            if holder and not is_dead(holder) and float(age_s) < STALE_S:
+                _, _, host, pid, _ = holder.split(" ")
+                raise RunError(
+                    f"run {self.run_id} is being run by process {pid} on {host} (last heartbeat {float(age_s):.0f} s ago); "
+                    f"stop that one first, or wait {STALE_S:.0f} s if it is gone"
+                )
+            self.epoch = epoch + 1
+            taken = {"lease_owner": owner(), "lease_epoch": self.epoch, "heartbeat_at": self.store.clock()}
+            connection.execute(
+                sa.update(runs).where(runs.c.run_id == self.run_id).values(**taken, state="running", reason="")
+            )
+
+    def _renew(self, connection: Connection) -> None:
+        mine = (runs.c.run_id == self.run_id) & (runs.c.lease_epoch == self.epoch)
+        renewed = connection.execute(sa.update(runs).where(mine).values(heartbeat_at=self.store.clock()))
+        if renewed.rowcount != 1:
+            raise LeaseLost(
+                f"run {self.run_id} was taken over by another runner; this one stops and writes nothing more"
+            )
+
+    # ------------------------------------------------------------ the thread
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._serve, name="writer", daemon=True)
+        self._thread.start()
+
+    def write(self, *changes: Change) -> asyncio.Future[None]:
+        """Queues changes that belong to one transaction; the future resolves when they are durable."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.put((list(chain.from_iterable(changes)), future))
+        return future
+
+    def close(self) -> None:
+        """Writes what waits and ends the thread; blocks until then."""
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def _serve(self) -> None:
+        ended = False
+        while not ended:
+            batch = [self._queue.get()]
+            while len(batch) < BATCH and not self._queue.empty():
+                batch.append(self._queue.get())
+            ended = None in batch
+            self._commit([item for item in batch if item is not None])
+
+    def _commit(self, batch: Sequence[tuple[Change, asyncio.Future[None]]]) -> None:
+        if not batch:
+            return
+        if self._failed is None:
+            try:
+                with self.store.translated(), self.store.writers.begin() as connection:
+                    self._renew(connection)
+                    for statement, rows in _grouped(change for change, _ in batch):
+                        connection.execute(statement, rows)
+            except EvolveError as error:
+                self._failed = error
+            except Exception as error:  # noqa: BLE001 - the thread's edge: told to whoever waits, never swallowed
+                self._failed = RunError(f"the writer failed: {type(error).__name__}: {error}")
+                self._failed.__cause__ = error
+        for _, future in batch:
+            future.get_loop().call_soon_threadsafe(_resolve, future, self._failed)
+
+    # ------------------------------------------------------------ changes
+
+    def log(self, found: Sequence[Event]) -> Change:
+        now = time.time()
+        return [
+            (_insert(events), self._row(seq=e.seq, kind=e.kind, candidate=e.candidate, data=dict(e.data), at=now))
+            for e in found
+        ]
+
+    def texts(self, bodies: Iterable[str]) -> Change:
+        return [(self._insert_text, self._row(hash=digest(body), body=body)) for body in bodies]
+
+    def candidate(self, candidate: int, origin: str, **columns: Any) -> Change:
+        """Adds a candidate in flight."""
+        row = {
+            "island": 0, "operator": "", "parent": None, "inspirations": [], "metrics": {}, "features": {}, **columns
+        }  # fmt: skip
+        return [(_insert(candidates), self._row(id=candidate, origin=origin, **row))]
+
+    def candidate_columns(self, candidate: int, **columns: Any) -> Change:
+        return self._update(candidates, candidate, columns)
+
+    def files(self, candidate: int, files: Files, **columns: Any) -> Change:
+        """Stores a candidate's files and what is known of its proposal."""
+        hashes = {path: digest(body) for path, body in files.items()}
+        return self.texts(files.values()) + self.candidate_columns(candidate, files=hashes, **columns)
+
+    def call_sent(self, call: int, *, prompt: str, **columns: Any) -> Change:
+        row = self._row(id=call, state="sent", prompt=digest(prompt), sent_at=time.time(), **columns)
+        return [*self.texts([prompt]), (_insert(calls), row)]
+
+    def call_done(self, call: int, completion: Completion, seconds: float) -> Change:
+        used = {"tokens_in": completion.tokens_in, "tokens_out": completion.tokens_out, "cost_usd": completion.cost_usd}
+        columns = {"state": "done", "completion": digest(completion.text), "seconds": seconds, **used}
+        return self.texts([completion.text]) + self._update(calls, call, columns)
+
+    def call_failed(self, call: int, error: str, seconds: float) -> Change:
+        return self._update(calls, call, {"state": "failed", "error": error[:500], "seconds": seconds})
+
+    def calls_lost(self) -> Change:
+        """Marks every call that is still `sent` as lost; its price stays reserved."""
+        sent = (calls.c.run_id == sa.bindparam("b_run_id")) & (calls.c.state == "sent")
+        return [(sa.update(calls).where(sent).values(state="lost"), {"b_run_id": self.run_id})]
+
+    def evaluation(self, evaluation: int, candidate: int, outcome: StageOutcome) -> Change:
+        same = ("stage", "score", "feedback", "seconds", "turn_s", "cpu_s", "memory_mb", "node")
+        row = self._row(
+            id=evaluation,
+            candidate=candidate,
+            status=outcome.status.value,
+            metrics=_json(outcome.metrics),
+            features=_json(outcome.features),
+            instances=[dict(instance) for instance in outcome.instances],
+            **{name: getattr(outcome, name) for name in same},
+        )
+        kept = [self._row(evaluation=evaluation, name=name, body=body) for name, body in outcome.artifacts.items()]
+        return [(_insert(evaluations), row), *((_insert(artifacts), artifact) for artifact in kept)]
+
+    def run_columns(self, **columns: Any) -> Change:
+        return [(_update(runs, tuple(columns), "run_id"), {"b_run_id": self.run_id, **_bound(columns)})]
+
+    def _row(self, **columns: Any) -> dict[str, Any]:
+        return {"run_id": self.run_id, **columns}
+
+    def _update(self, table: sa.Table, row: int, columns: Mapping[str, Any]) -> Change:
+        bound = {"b_run_id": self.run_id, "b_id": row, **_bound(columns)}
+        return [(_update(table, tuple(columns), "run_id", "id"), bound)]
+
+
+@cache
+def _insert(table: sa.Table) -> sa.Insert:
+    return sa.insert(table)
+
+
+@cache
+def _update(table: sa.Table, columns: tuple[str, ...], *keys: str) -> sa.Update:
+    """Returns the statement that sets the columns of the row of those keys; made once, since making one is slow."""
+    matching = [table.c[key] == sa.bindparam(f"b_{key}") for key in keys]
+    return sa.update(table).where(*matching).values({name: sa.bindparam(f"v_{name}") for name in columns})
+
+
+def _bound(columns: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"v_{name}": value for name, value in columns.items()}
+
+
+def _grouped(batch: Iterable[Change]) -> list[tuple[sa.Executable, list[dict[str, Any]]]]:
+    """Returns the rows of a batch by statement, inserts before updates, each statement's rows in their order."""
+    groups: dict[sa.Executable, list[dict[str, Any]]] = {}
+    for statement, row in chain.from_iterable(batch):
+        groups.setdefault(statement, []).append(row)
+    return sorted(groups.items(), key=lambda group: isinstance(group[0], sa.Update))
+
+
+def create_run(store: Store, run_id: str, **columns: Any) -> None:
+    """Adds the row of a new run."""
+    row = {"run_id": run_id, "state": "running", "created_at": time.time(), "busy": {}, **columns}
+    with store.translated(), store.writers.begin() as connection:
+        connection.execute(sa.insert(runs).values(**row))
+
+
+def _json(numbers: Mapping[str, float]) -> dict[str, float | None]:
+    """Returns metrics as JSON can hold them: what is not finite becomes null."""
+    return {name: value if abs(value) < float("inf") else None for name, value in numbers.items()}
+
+
+def _resolve(future: asyncio.Future[None], error: Exception | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)

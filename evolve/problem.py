@@ -1,0 +1,362 @@
+"""Problems: what an author writes (`Result`, `Instance`, `Invalid`), and `load_problem`, which reads a problem's folder."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from evolve.errors import ProblemError
+from evolve.types import Files
+
+BUNDLED = "problems"  # the package that ships problems; named here only, never imported
+LATER = {
+    "python", "mounts", "build", "requires", "constraints", "tune", "incumbent", "deterministic", "comparable_on",
+    "isolation", "holdout", "replicates", "profile", "report", "checkpoint", "exclusive_gpu",
+}  # fmt: skip
+SKIPPED_DIRS = {"__pycache__", ".git", ".venv"}
+
+
+# ---------------------------------------------------------------- what evaluator.py imports
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One case of a problem. Only `input` reaches the candidate; `secret` (labels, answers) stays with the scorer."""
+
+    input: Any = None
+    secret: Any = None
+    name: str = ""
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What `score` may return: metrics in their own units, and what a reader (or the next prompt) should know."""
+
+    metrics: Mapping[str, float]
+    feedback: str = ""
+    features: Mapping[str, float] = field(default_factory=dict)
+    artifacts: Mapping[str, bytes | str] = field(default_factory=dict)
+
+
+class Invalid(Exception):
+    """Raised by `score` or `drive` for an output that breaks the rules; the text is shown to the proposer."""
+
+
+# ---------------------------------------------------------------- what a folder says
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One step of the cascade. `timeout_s` counts the candidate's own turns over all instances of the stage; `wall_s`
+    bounds the whole stage, scoring included; `pass_if` is `>= 1.5` (in the objective's unit) or `>= q25` (a quantile)."""
+
+    name: str
+    timeout_s: float = 10.0
+    wall_s: float = 0.0
+    instances: int | None = None
+    pass_if: str = ""
+    draw: str = "fixed"
+    partial: bool = False
+    failure_value: float | None = None
+    cpus: float = 1.0
+    gpus: float = 0.0
+    memory_mb: int = 2000
+    resources: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        where = f"stage '{self.name}'"
+        _require(self.timeout_s > 0, f"{where}: timeout_s must be positive, not {self.timeout_s}")
+        _require(self.memory_mb >= 64, f"{where}: memory_mb must be at least 64, not {self.memory_mb}")
+        _require(
+            self.draw in ("fixed", "paired", "fresh"), f"{where}: draw is fixed, paired or fresh, not {self.draw!r}"
+        )
+        _require(
+            not self.partial or self.failure_value is not None, f"{where}: partial: true needs a failure_value to count"
+        )
+        if self.pass_if and not re.fullmatch(r"(>=|<=|>|<) *(q\d{1,2}|-?[\d.]+(e-?\d+)?)", self.pass_if):
+            raise ProblemError(f"{where}: pass_if is '>= NUMBER' or '>= qNN', not {self.pass_if!r}")
+        if not self.wall_s:
+            object.__setattr__(self, "wall_s", 2.0 * self.timeout_s + 30.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """A loaded problem. `initials` are the formulations, each its files; `objectives` maps a metric to +1 (maximize) or -1."""
+
+    name: str
+    path: Path
+    description: str
+    entry: str
+    edit: tuple[str, ...]
+    initials: tuple[Files, ...]
+    objectives: Mapping[str, int]
+    stages: tuple[Stage, ...]
+    known: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    preload: tuple[str, ...] = ()
+    knowledge: str = ""
+    hash: str = ""
+
+    @property
+    def objective(self) -> str:
+        """The first objective: the one that ranks."""
+        return next(iter(self.objectives))
+
+    def score_of(self, metrics: Mapping[str, float]) -> float:
+        """Returns the ranking score (higher is better) of finite metrics that hold the first objective."""
+        return self.objectives[self.objective] * float(metrics[self.objective])
+
+    def known_best(self) -> float | None:
+        """Returns the best value known of the first objective, in its own unit, for the declared parameters."""
+        best = self.known.get(self.objective, {}).get("best")
+        return None if best is None else float(best)
+
+    def stage(self, name: str) -> Stage:
+        return next(stage for stage in self.stages if stage.name == name)
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ProblemError(message)
+
+
+# ---------------------------------------------------------------- finding
+
+
+def bundled_root() -> Path:
+    """Returns the folder of the problems that ship with Evolve."""
+    return Path(str(resources.files(BUNDLED)))
+
+
+def problem_names() -> list[str]:
+    """Returns the names of the bundled problems, sorted."""
+    return sorted(p.parent.name for p in bundled_root().glob("*/evaluator.py"))
+
+
+def find_problem(name: str) -> Path:
+    """Returns the folder of a bundled problem's name or of a path. Raises ProblemError with the nearest name."""
+    folder = Path(name).expanduser()
+    looks_like_path = "/" in name or name in (".", "..") or name.startswith("~")
+    if not looks_like_path and (bundled_root() / name / "evaluator.py").is_file():
+        return bundled_root() / name
+    if folder.is_dir():
+        _require((folder / "evaluator.py").is_file(), f"{folder}: no evaluator.py in this folder; a problem needs one")
+        return folder.resolve()
+    if looks_like_path:
+        raise ProblemError(f"problem={name}: no such folder; give a folder that holds evaluator.py")
+    near = get_close_matches(name, problem_names(), 1)
+    hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(problem_names())}"
+    raise ProblemError(f"problem={name}: no problem of that name and no such folder; {hint}")
+
+
+# ---------------------------------------------------------------- loading
+
+KEYS = ("description", "entry", "edit", "preload", "params", "objectives", "known", "stages")
+SUFFIXES = (".py", ".cpp", ".cc", ".c", ".rs", ".go", ".js", ".ts", ".cu", ".jl", ".txt", ".md", ".f90", ".java")
+
+
+def load_problem(
+    name: str,
+    params: Mapping[str, Any] | None = None,
+    stages: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Problem:
+    """Reads a problem by name or path, with `param.*` and `stage.*` overrides applied.
+
+    Raises ProblemError for anything wrong in the folder, naming file, key, value and remedy.
+    """
+    folder = find_problem(name)
+    spec = _read_yaml(folder / "problem.yaml")
+    where = folder / "problem.yaml"
+    _known_keys(spec, KEYS, where, "")
+    merged = _params(spec.get("params") or {}, params or {}, where)
+    initials = _initials(folder)
+    edit = _edit(spec, initials, where)
+    return Problem(
+        name=folder.name,
+        path=folder,
+        description=_description(folder, spec, merged),
+        entry=_entry(spec, initials, edit, where),
+        edit=edit,
+        initials=initials,
+        objectives=_objectives(spec, where),
+        stages=_stages(spec, stages or {}, where),
+        known=_known_for(spec.get("known") or {}, spec.get("params") or {}, merged, where),
+        params=merged,
+        preload=tuple(_list(spec.get("preload"))),
+        knowledge="\n\n".join(p.read_text() for p in sorted((folder / "knowledge").glob("*.md"))),
+        hash=folder_hash(folder, merged, stages or {}),
+    )
+
+
+def folder_files(folder: Path) -> list[Path]:
+    """Returns the files that make up a problem, sorted by their path."""
+    files = (p for p in folder.rglob("*") if p.is_file() and not SKIPPED_DIRS & set(p.relative_to(folder).parts))
+    return sorted(files, key=lambda p: p.relative_to(folder).as_posix())
+
+
+def folder_hash(folder: Path, params: Mapping[str, Any], stages: Mapping[str, Any]) -> str:
+    """Returns the hash (16 hex digits) of a problem's content, parameters and stage overrides; not of its place."""
+    digest = hashlib.sha256(
+        json.dumps([dict(params), {k: dict(v) for k, v in stages.items()}], sort_keys=True).encode()
+    )
+    for path in folder_files(folder):
+        content = path.read_bytes()
+        digest.update(f"\0{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()[:16]
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        content = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise ProblemError(f"{path}{line}: not valid YAML: {getattr(error, 'problem', error)}") from None
+    _require(isinstance(content, dict | None), f"{path}: must be a mapping of keys, not {type(content).__name__}")
+    return content or {}
+
+
+def _known_keys(given: Mapping[str, Any], allowed: tuple[str, ...], where: Path, prefix: str) -> None:
+    for key in given:
+        if key in allowed:
+            continue
+        if key in LATER:
+            raise ProblemError(f"{where}: '{prefix}{key}' is not supported by this version of Evolve; remove it")
+        near = get_close_matches(str(key), allowed, 1)
+        hint = f"did you mean '{prefix}{near[0]}'?" if near else f"known: {', '.join(allowed)}"
+        raise ProblemError(f"{where}: unknown key '{prefix}{key}'; {hint}")
+
+
+def _list(value: Any) -> list[str]:
+    return [] if value is None else [value] if isinstance(value, str) else [str(item) for item in value]
+
+
+def _params(declared: Mapping[str, Any], given: Mapping[str, Any], where: Path) -> dict[str, Any]:
+    for key, value in given.items():
+        if key not in declared:
+            near = get_close_matches(key, list(declared), 1)
+            hint = f"did you mean 'param.{near[0]}'?" if near else f"declared: {', '.join(declared) or 'none'}"
+            raise ProblemError(f"param.{key}={value}: {where} declares no such parameter; {hint}")
+        kind = type(declared[key])
+        fits = isinstance(value, kind) or (kind is float and isinstance(value, int))
+        _require(fits, f"param.{key}={value}: must be {kind.__name__} like the default {declared[key]!r}")
+    return {**declared, **given}
+
+
+def _initials(folder: Path) -> tuple[Files, ...]:
+    single = [folder / f"initial{suffix}" for suffix in SUFFIXES if (folder / f"initial{suffix}").is_file()]
+    if single:
+        return ({single[0].name: _text(single[0])},)
+    if (folder / "initial").is_dir():
+        return (_tree(folder / "initial"),)
+    several = folder / "initials"
+    if several.is_dir():
+        entries = sorted(p for p in several.iterdir() if p.name not in SKIPPED_DIRS)
+        # every formulation answers to the same path, so that an edit means the same file in each
+        return tuple(_tree(p) if p.is_dir() else {f"initial{p.suffix}": _text(p)} for p in entries)
+    return ()
+
+
+def _tree(folder: Path) -> Files:
+    return {p.relative_to(folder).as_posix(): _text(p) for p in folder_files(folder)}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ProblemError(f"{path}: an initial program must be UTF-8 text") from None
+
+
+def _edit(spec: Mapping[str, Any], initials: tuple[Files, ...], where: Path) -> tuple[str, ...]:
+    edit = tuple(_list(spec.get("edit"))) or (tuple(initials[0]) if initials else ("initial.py",))
+    for path in edit:
+        missing = initials and not any(path in files for files in initials)
+        _require(not missing, f"{where}: edit names '{path}', which no initial program has")
+    return edit
+
+
+def _entry(spec: Mapping[str, Any], initials: tuple[Files, ...], edit: tuple[str, ...], where: Path) -> str:
+    entry = spec.get("entry")
+    if entry is not None:
+        _require(
+            isinstance(entry, str) and entry != "text",
+            f"{where}: entry must name a function in this version, not {entry!r}",
+        )
+        return str(entry)
+    _require(bool(initials), f"{where}: without an initial program, 'entry' must name the function to write")
+    source = initials[0][edit[0]]
+    try:
+        tree = ast.parse(source)
+    except SyntaxError as error:
+        raise ProblemError(f"{where.parent}/{edit[0]}, line {error.lineno}: {error.msg}") from None
+    public = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")]
+    names = ", ".join(public) or "none"
+    _require(
+        len(public) == 1, f"{where}: 'entry' must say which function is called; public functions of {edit[0]}: {names}"
+    )
+    return public[0]
+
+
+def _objectives(spec: Mapping[str, Any], where: Path) -> dict[str, int]:
+    given = spec.get("objectives") or {"score": "maximize"}
+    signs = {"maximize": 1, "minimize": -1}
+    for name, direction in given.items():
+        _require(direction in signs, f"{where}: objectives.{name} is maximize or minimize, not {direction!r}")
+    return {name: signs[direction] for name, direction in given.items()}
+
+
+def _stages(spec: Mapping[str, Any], given: Mapping[str, Mapping[str, Any]], where: Path) -> tuple[Stage, ...]:
+    declared: dict[str, dict[str, Any]] = {k: dict(v or {}) for k, v in (spec.get("stages") or {"main": {}}).items()}
+    for name, overrides in given.items():
+        near = get_close_matches(name, list(declared), 1)
+        hint = f"did you mean 'stage.{near[0]}'?" if near else f"stages: {', '.join(declared)}"
+        _require(name in declared, f"stage.{name}: {where.parent.name} has no such stage; {hint}")
+        declared[name].update(overrides)
+    allowed = tuple(f.name for f in fields(Stage) if f.name != "name")
+    stages = []
+    for name, keys in declared.items():
+        _known_keys(keys, allowed, where, f"stages.{name}.")
+        try:
+            stages.append(Stage(name=name, **keys))
+        except TypeError as error:
+            raise ProblemError(f"{where}: stages.{name}: a value has the wrong type: {error}") from None
+    return tuple(stages)
+
+
+def _known_for(
+    known: Mapping[str, Any], declared: Mapping[str, Any], params: Mapping[str, Any], where: Path
+) -> Mapping[str, Mapping[str, Any]]:
+    """Returns the known values; none where the parameters are not those that they hold for."""
+    for name, entry in known.items():
+        ok = isinstance(entry, dict) and isinstance(entry.get("best"), int | float) and math.isfinite(entry["best"])
+        _require(ok, f"{where}: known.{name} must be {{best: NUMBER, source: TEXT}}, not {entry!r}")
+    return known if dict(declared) == dict(params) else {}
+
+
+def _description(folder: Path, spec: Mapping[str, Any], params: Mapping[str, Any]) -> str:
+    file = folder / "problem.md"
+    text = file.read_text() if file.is_file() else str(spec.get("description") or "")
+    for key, value in params.items():
+        text = text.replace("{" + key + "}", str(value))
+    return text.strip()
+
+
+def with_initials(problem: Problem, initials: tuple[Files, ...]) -> Problem:
+    """Returns the problem with other initial programs (a candidate to check, say)."""
+    return replace(problem, initials=initials)

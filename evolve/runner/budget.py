@@ -1,0 +1,65 @@
+"""Budgets: the first one reached ends the run; money is reserved before it is spent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from evolve.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """Limits of a run; None is no limit. `evaluations` counts stage runs, `seconds` the run's wall time over all resumes."""
+
+    candidates: int | None = 200
+    evaluations: int | None = None
+    usd: float | None = None
+    tokens: int | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        limits = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name, value in limits.items():
+            whole = name in ("candidates", "evaluations", "tokens")
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or value < 0:
+                kind = "a whole number, 0 or more," if whole else "a number, 0 or more,"
+                raise UsageError(f"budget.{name}={value}: must be {kind} or null")
+        if all(value is None for value in limits.values()):
+            raise UsageError("budget: at least one of candidates, evaluations, usd, tokens, seconds must be set")
+
+
+@dataclass(slots=True, kw_only=True)
+class Spent:
+    """What a run has used so far. `held_usd` is reserved for calls in flight, `lost_usd` for calls that a kill lost."""
+
+    candidates: int = 0
+    evaluations: int = 0
+    cost_usd: float = 0.0
+    held_usd: float = 0.0
+    lost_usd: float = 0.0
+    unpriced: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    calls: int = 0
+    lost: int = 0
+    wall_s: float = 0.0
+
+    def reached(self, budget: Budget) -> str | None:
+        """Returns the name of a budget that is used up."""
+        used = {
+            "candidates": self.candidates,
+            "evaluations": self.evaluations,
+            "usd": self.cost_usd + self.lost_usd,
+            "tokens": self.tokens_in + self.tokens_out,
+            "seconds": self.wall_s,
+        }
+        limits = ((name, getattr(budget, name)) for name in used)
+        return next((name for name, limit in limits if limit is not None and used[name] >= limit), None)
+
+    def affords(self, budget: Budget, ceiling_usd: float | None) -> bool:
+        """Says whether a call of at most that price fits."""
+        if budget.usd is None:
+            return True
+        return ceiling_usd is not None and self.cost_usd + self.lost_usd + self.held_usd + ceiling_usd <= budget.usd

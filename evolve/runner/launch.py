@@ -1,0 +1,313 @@
+"""Launching: a configuration becomes a new run, or a stored run goes on; both end in the same report."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import platform
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+from evolve.errors import RunError
+from evolve.llm.provider import Provider
+from evolve.population import Store, Writer, create_run
+from evolve.population.store import Row
+from evolve.problem import Problem
+from evolve.runner import rundir
+from evolve.runner.budget import Budget, Spent
+from evolve.runner.runner import Evaluator, Pending, Proposed, Runner
+from evolve.search import Search
+from evolve.search.search import request_of
+from evolve.types import Evaluation, Files, ProposalRequest, StageOutcome, Status
+
+DISTRIBUTION = "evolve-engine"
+
+
+class Screen(Protocol):
+    """Shows a run to a person. `watch` is entered while it runs; `note` says one thing at once."""
+
+    def note(self, kind: str, text: str) -> None: ...
+
+    def watch(self, runner: Runner) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """The objects that a run is made of; `evolve.config` builds them."""
+
+    config: Mapping[str, Any]
+    words: Sequence[str]
+    problem: Problem
+    search_settings: Mapping[str, Any]
+    provider: Provider
+    evaluator: Evaluator
+    budget: Budget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a run ended: its state, why, and where it is."""
+
+    state: str
+    reason: str
+    ref: rundir.RunRef
+    fault: BaseException | None = None
+
+
+async def start(setup: Setup, run_id: str, folder: Path, url: str, screen: Screen) -> Ended:
+    """Runs a new search. Nothing is left behind when it can't begin (a wrong key, an initial program that fails)."""
+    made = rundir.prepare(folder)
+    try:
+        store = Store(url, create=True)
+        async with _started(setup):
+            founders = await _founders(setup)
+            ref = _create(setup, store, run_id, folder)
+            writer = Writer(store, ref.run_id)
+            writer.claim()
+            runner = _runner(setup, Search(**setup.search_settings), store, writer, Spent(), screen)
+            return await _carry_out(runner, ref, screen, founders)
+    finally:
+        if made and not (folder / rundir.FILE).exists():
+            rundir.discard(folder)
+
+
+async def resume(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen) -> Ended:
+    """Goes on with a stored run from where its last durable step left it."""
+    writer = Writer(store, ref.run_id)
+    writer.claim()
+    async with _started(setup):
+        search = Search.load(store.events(ref.run_id), **setup.search_settings)
+        runner = _runner(setup, search, store, writer, _spent(store, ref.run_id), screen, resumed=True)
+        return await _carry_out(runner, ref, screen, ())
+
+
+# ---------------------------------------------------------------- parts
+
+
+class _started:
+    """Starts provider and evaluator together, and closes both whatever happens."""
+
+    def __init__(self, setup: Setup):
+        self.parts = (setup.provider, setup.evaluator)
+
+    async def __aenter__(self) -> None:
+        results = await asyncio.gather(*(part.start() for part in self.parts), return_exceptions=True)
+        errors = [result for result in results if isinstance(result, BaseException)]
+        if errors:
+            await self._close()
+            raise errors[0]
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._close()
+
+    async def _close(self) -> None:
+        for result in await asyncio.gather(*(part.close() for part in self.parts), return_exceptions=True):
+            if isinstance(result, BaseException):
+                logging.getLogger(__name__).warning("while closing: %s", result)
+
+
+async def _founders(setup: Setup) -> list[tuple[Files, Evaluation]]:
+    """Evaluates the initial programs. Raises RunError with the reason unless one of them is ok."""
+    found = []
+    for index, files in enumerate(setup.problem.initials):
+        evaluation = await setup.evaluator.evaluate(
+            setup.problem,
+            files,
+            candidate=index + 1,
+            thresholds={},
+            draw_seed=index,
+            done=(),
+            on_stage=lambda outcome: None,
+        )
+        found.append((files, evaluation))
+    if any(evaluation.status is Status.OK for _, evaluation in found):
+        return found
+    _, first = found[0]
+    whose = (
+        "its evaluator.py fails"
+        if first.status is Status.EVALUATOR_ERROR
+        else f"the initial program ends as {first.status}"
+    )
+    lines = [line.strip() for line in first.feedback.strip().splitlines() if line.strip()]
+    raise RunError(
+        f"problem={setup.problem.name}: {whose}: {lines[-1] if lines else 'no reason given'}; "
+        f"'evolve check {setup.config['problem']}' shows all of it"
+    )
+
+
+def _create(setup: Setup, store: Store, run_id: str, folder: Path) -> rundir.RunRef:
+    ref = rundir.RunRef(
+        run_id=run_id,
+        database=store.shown_url,
+        problem=setup.problem.name,
+        created_at=time.time(),
+        folder=folder.resolve(),
+    )
+    create_run(
+        store,
+        run_id,
+        problem=setup.problem.name,
+        problem_path=str(setup.problem.path),
+        problem_hash=setup.problem.hash,
+        config=dict(setup.config),
+        words=list(setup.words),
+        versions=_versions(),
+        isolation=setup.evaluator.isolation,
+    )
+    rundir.write(folder, ref, version(DISTRIBUTION))
+    return ref
+
+
+def _versions() -> dict[str, str]:
+    names = (DISTRIBUTION, "numpy", "sqlalchemy", "litellm", "ray")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def _runner(
+    setup: Setup, search: Search, store: Store, writer: Writer, spent: Spent, screen: Screen, resumed: bool = False
+) -> Runner:
+    stored = store.run(writer.run_id)
+    return Runner(
+        problem=setup.problem,
+        search=search,
+        provider=setup.provider,
+        evaluator=setup.evaluator,
+        store=store,
+        writer=writer,
+        budget=setup.budget,
+        spent=spent,
+        last_ids=store.last_ids(writer.run_id),
+        busy_s=stored["busy"],
+        counts={Status(status): n for status, n in store.counts(writer.run_id).items() if status},
+        fingerprints=store.fingerprints(writer.run_id),
+        pending=_pending(store, writer.run_id, search) if resumed else None,
+        note=screen.note,
+    )
+
+
+def _spent(store: Store, run_id: str) -> Spent:
+    totals = store.call_totals(run_id)
+    same = ("calls", "tokens_in", "tokens_out", "cost_usd", "unpriced")
+    return Spent(
+        evaluations=len(store.evaluation_rows(run_id)),
+        wall_s=store.run(run_id)["wall_s"],
+        lost=totals["lost"],
+        lost_usd=totals["held_usd"],
+        **{name: totals[name] for name in same},
+    )
+
+
+def _pending(store: Store, run_id: str, search: Search) -> Pending:
+    """Reads how far each open candidate of a stored run got."""
+    pending = Pending()
+    for event in store.events_of(run_id, ["asked", "proposed"], search.open()):
+        candidate = event.candidate or 0
+        if event.kind == "asked":
+            request = request_of(candidate, event.data)
+            assert isinstance(request, ProposalRequest)  # no other kind is asked by this version
+            pending.requests.append(request)
+            _add_calls(pending, store, run_id, candidate)
+        else:
+            bodies = store.texts(run_id, event.data["files"].values())
+            known = {name: event.data[name] for name in ("title", "hypothesis", "reason", "duplicate_of")}
+            status = Status(event.data["status"]) if event.data["status"] else None
+            files = {path: bodies[content] for path, content in event.data["files"].items()}
+            pending.proposed[candidate] = Proposed(files=files, status=status, **known)
+            pending.stages[candidate] = [_outcome(row) for row in store.evaluation_rows(run_id, candidate)]
+    return pending
+
+
+def _add_calls(pending: Pending, store: Store, run_id: str, candidate: int) -> None:
+    rows = store.call_rows(run_id, candidate)
+    if not rows:
+        return
+    pending.attempts[candidate] = len(rows)
+    pending.prompts[candidate] = store.texts(run_id, [rows[-1]["prompt"]])[rows[-1]["prompt"]]
+    done = [row["completion"] for row in rows if row["state"] == "done"]
+    if done:
+        pending.answers[candidate] = store.texts(run_id, [done[-1]])[done[-1]]
+
+
+def _outcome(row: Row) -> StageOutcome:
+    same = ("stage", "metrics", "features", "score", "feedback", "seconds", "turn_s", "cpu_s", "memory_mb", "node")
+    return StageOutcome(
+        status=Status(row["status"]), instances=tuple(row["instances"]), **{name: row[name] for name in same}
+    )
+
+
+async def _carry_out(
+    runner: Runner, ref: rundir.RunRef, screen: Screen, founders: Sequence[tuple[Files, Evaluation]]
+) -> Ended:
+    runner.writer.start()
+    try:
+        with _log_file(ref), _signals(runner), screen.watch(runner):
+            if founders:
+                runner.found(founders)
+            else:
+                await runner.writer.write(runner.writer.calls_lost())
+            await runner.run()
+            if ref.folder and (best := runner.search.best):
+                rundir.write_best(ref.folder, runner.store.candidate(ref.run_id, best).files)
+    finally:
+        runner.writer.close()
+    return Ended(state=runner.state, reason=runner.reason, ref=ref, fault=runner.fault)
+
+
+@contextmanager
+def _signals(runner: Runner) -> Iterator[None]:
+    """Ctrl-C (or SIGTERM) once drains, twice stops at once. Outside the main thread signals are somebody else's."""
+    loop = asyncio.get_running_loop()
+    pressed = 0
+
+    def press() -> None:
+        nonlocal pressed
+        pressed += 1
+        if pressed == 1:
+            runner.note("draining", "what is in flight ends first; once more stops at once")
+            runner.drain()
+        else:
+            runner.halt()
+
+    caught: list[signal.Signals] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(ValueError, RuntimeError):
+            loop.add_signal_handler(number, press)
+            caught.append(number)
+    try:
+        yield
+    finally:
+        for number in caught:
+            loop.remove_signal_handler(number)
+
+
+@contextmanager
+def _log_file(ref: rundir.RunRef) -> Iterator[None]:
+    """Keeps what the library logs in log.txt of the run directory."""
+    if ref.folder is None:
+        yield
+        return
+    root = logging.getLogger("evolve")
+    handler = logging.FileHandler(ref.folder / "log.txt", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()
+
+
+def checked(setup: Setup, row: Row) -> None:
+    """Raises RunError when the problem's content is not the one that the run was made with."""
+    if setup.problem.hash != row["problem_hash"]:
+        raise RunError(
+            f"problem {row['problem']} has changed since run {row['run_id']} began (its content's hash is another); restore the "
+            f"folder {row['problem_path']} as it was, or start a new run"
+        )

@@ -1,0 +1,598 @@
+"""The runner: proposals and evaluations in steady state, one writer, one way to stop. The only asynchronous engine module."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from evolve.errors import EvolveError, FatalError, ProviderError, RunError, TransientError
+from evolve.llm.provider import Provider
+from evolve.population import Store, Writer, digest
+from evolve.problem import Problem
+from evolve.proposer import EditError, apply, build, fingerprint
+from evolve.runner.budget import Budget, Spent
+from evolve.runner.meter import Meter
+from evolve.search import Search
+from evolve.search.randomness import entropy, generator
+from evolve.types import (
+    Candidate,
+    Completion,
+    Evaluation,
+    Event,
+    Files,
+    Prompt,
+    ProposalRequest,
+    StageOutcome,
+    Status,
+)
+
+HEARTBEAT_S = 5.0
+PAUSE_AFTER = 5  # so many infra or evaluator faults in a row pause the run
+CACHED = 1024  # candidates kept in memory for prompts
+BACKOFF_S = 1.0  # before the second attempt at a call; doubled for each further one
+BACKOFF_MOST_S = 60.0
+SEPARATOR = "\n---\n"  # between the system and the user part of a stored prompt
+
+
+class Evaluator(Protocol):
+    """Runs candidates through the stages. `slots` evaluations may run at once; more wait inside."""
+
+    @property
+    def slots(self) -> int: ...
+
+    @property
+    def isolation(self) -> str: ...
+
+    async def start(self) -> None: ...
+
+    async def evaluate(
+        self,
+        problem: Problem,
+        files: Files,
+        *,
+        candidate: int,
+        thresholds: Mapping[str, float],
+        draw_seed: int,
+        done: Sequence[StageOutcome],
+        on_stage: Callable[[StageOutcome], None],
+    ) -> Evaluation:
+        """Returns the outcome; stages in `done` stand and are not run again. Each new one is given to `on_stage` at once."""
+
+    async def close(self) -> None: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Proposed:
+    """What came of a proposal: files to evaluate, or a status that needs no evaluation."""
+
+    files: Files
+    status: Status | None = None
+    reason: str = ""
+    title: str = ""
+    hypothesis: str = ""
+    duplicate_of: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Pending:
+    """Work that a stored run still has: what was asked and how far each got."""
+
+    requests: list[ProposalRequest] = field(default_factory=list)
+    answers: dict[int, str] = field(default_factory=dict)  # completions that no edit was made of yet
+    proposed: dict[int, Proposed] = field(default_factory=dict)
+    stages: dict[int, list[StageOutcome]] = field(default_factory=dict)
+    prompts: dict[int, str] = field(default_factory=dict)  # the text that was sent before
+    attempts: dict[int, int] = field(default_factory=dict)  # calls made for the candidate
+
+
+class Runner:
+    """Runs a search until a budget is used up, or until it is told to stop.
+
+    `note(kind, text)` is told what a person should see at once (best, infra, evaluator_error, paused, draining).
+    All state belongs to the event loop that `run` is awaited in; `drain` and `halt` may be called from its signal handlers.
+    """
+
+    def __init__(
+        self,
+        *,
+        problem: Problem,
+        search: Search,
+        provider: Provider,
+        evaluator: Evaluator,
+        store: Store,
+        writer: Writer,
+        budget: Budget,
+        spent: Spent,
+        last_ids: tuple[int, int] = (0, 0),
+        busy_s: Mapping[str, float] | None = None,
+        counts: dict[Status, int] | None = None,
+        fingerprints: dict[str, int] | None = None,
+        pending: Pending | None = None,
+        note: Callable[[str, str], None] = lambda kind, text: None,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self.problem, self.search, self.provider, self.evaluator = problem, search, provider, evaluator
+        self.store, self.writer, self.budget, self.spent, self.note = store, writer, budget, spent, note
+        self.state, self.reason = "running", ""
+        self.counts = counts if counts is not None else {}
+        busy = busy_s or {}
+        self.llm_meter = Meter(provider.concurrency, clock, busy.get("llm", 0.0))
+        self.evaluator_meter = Meter(evaluator.slots, clock, busy.get("evaluators", 0.0))
+        self._clock = clock
+        self._wall_before, self._began = spent.wall_s, clock()
+        self._last_call, self._last_evaluation = last_ids
+        self._fingerprints = fingerprints if fingerprints is not None else {}
+        self._pending = pending or Pending()
+        self._cache: OrderedDict[int, Candidate] = OrderedDict()
+        self._requests: deque[ProposalRequest] = deque()
+        self._asked: dict[int, ProposalRequest] = {}
+        self._answers: dict[int, str] = {}
+        self._backlog: deque[int] = deque()
+        self._proposed: dict[int, Proposed] = {}
+        self._results: dict[int, Evaluation] = {}
+        self._proposals: set[asyncio.Task[None]] = set()
+        self._evaluations: set[asyncio.Task[None]] = set()
+        self._durable: dict[int, asyncio.Future[None]] = {}  # proposed and not yet evaluated -> its row's commit
+        self._faults = 0
+        self._calls_out = 0
+        self._call_ended = asyncio.Event()
+        self._draining = False
+        self._stopping = asyncio.Event()
+        self._done = asyncio.Event()
+        self.fault: BaseException | None = None  # a fault in Evolve itself, for --debug
+
+    # ------------------------------------------------------------ from outside
+
+    async def run(self) -> str:
+        """Runs to the end; returns the run's state (finished, interrupted, paused, failed)."""
+        heart = asyncio.create_task(self._beat())
+        try:
+            self._take_up()
+            self._pump()
+            await self._done.wait()
+        finally:
+            heart.cancel()
+            tasks = [*self._proposals, *self._evaluations]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(heart, *tasks, return_exceptions=True)
+        await self._finish()
+        return self.state
+
+    def drain(self) -> None:
+        """Asks nothing more, lets what is in flight end."""
+        if not self._draining:
+            self._stop("interrupted", "stopped by the user")
+            self._pump()
+
+    def halt(self) -> None:
+        """Ends at once; what is in flight is taken up by a resume."""
+        self._stop("interrupted", "stopped by the user")
+        self._done.set()
+
+    def wall_s(self) -> float:
+        return self._wall_before + self._clock() - self._began
+
+    # ------------------------------------------------------------ initial programs
+
+    def found(self, evaluations: Sequence[tuple[Files, Evaluation]]) -> None:
+        """Enters the initial programs, already evaluated: program i founds the islands i, i + k, i + 2k, ..."""
+        for index, (files, evaluation) in enumerate(evaluations):
+            islands = range(index, len(self.search.islands), len(evaluations))
+            candidate = self.search.add("initial", list(islands))
+            title = "initial program" if len(evaluations) == 1 else f"initial program {index + 1}"
+            self._write(
+                self.writer.candidate(candidate, "initial", island=islands[0] if islands else 0),
+                self._log(
+                    [*self.search.take_events(), self._proposed_event(candidate, Proposed(files=files, title=title))]
+                ),
+                self.writer.files(candidate, files, title=title, fingerprint=fingerprint(files)),
+            )
+            self._fingerprints[fingerprint(files)] = candidate
+            self._proposed[candidate] = Proposed(files=files, title=title)
+            for outcome in evaluation.stages:
+                self._write_stage(candidate, outcome)
+            self._tell(candidate, evaluation)
+
+    # ------------------------------------------------------------ the loop
+
+    def _pump(self) -> None:
+        """Starts whatever can start now; called whenever something has ended."""
+        if self._done.is_set():
+            return
+        try:
+            self._admit_answers()
+            self._tell_results()
+            self._start_proposals()
+            self._start_evaluations()
+        except EvolveError as error:
+            self._stop("failed", str(error))
+        if not self._proposals and not self._evaluations:
+            self._done.set()
+
+    def _limit_reached(self) -> str | None:
+        self.spent.candidates = self.search.asked
+        self.spent.wall_s = self.wall_s()
+        return self.spent.reached(self.budget)
+
+    def _may_ask(self) -> bool:
+        return not self._draining and self.search.may_ask() and self._limit_reached() is None
+
+    def _affordable(self) -> bool:
+        """Says whether calls may start: all budgets but that of candidates, which bounds the asking, have room."""
+        reached = self._limit_reached()
+        return reached is None or reached == "candidates"
+
+    def _ask(self) -> None:
+        request = self.search.ask()
+        if not isinstance(request, ProposalRequest):
+            raise RunError(f"the search asked for {type(request).__name__}, which this version does not carry out")
+        self._asked[request.id] = request
+        self._requests.append(request)
+        columns = {name: getattr(request, name) for name in ("island", "operator", "parent")}
+        self._write(
+            self._log(self.search.take_events()),
+            self.writer.candidate(request.id, "asked", inspirations=list(request.inspirations), **columns),
+        )
+
+    def _start_proposals(self) -> None:
+        """Fills the proposal slots. `ordered` asks for the whole window; `async` only when a slot is free to be used."""
+        while self._may_ask() and (self.search.window is not None or self._has_room()):
+            self._ask()
+        slots = self.provider.concurrency
+        while self._requests and len(self._proposals) < slots and not self._draining and self._affordable():
+            self._start(self._proposals, self._propose(self._requests.popleft()))
+
+    def _has_room(self) -> bool:
+        """A slot is free, and what waits to be evaluated does not grow without bound."""
+        waiting = len(self._backlog)
+        return (
+            len(self._proposals) + len(self._requests) < self.provider.concurrency
+            and waiting < 2 * self.evaluator.slots
+        )
+
+    def _start_evaluations(self) -> None:
+        while self._backlog and len(self._evaluations) < self.evaluator.slots:
+            self._start(self._evaluations, self._evaluate(self._backlog.popleft()))
+
+    def _admit_answers(self) -> None:
+        """Makes candidates of completions: as they arrive, or in id order when the schedule is ordered."""
+        for candidate in list(self._asked) if self.search.window is not None else list(self._answers):
+            if candidate not in self._answers:
+                if candidate in self._results or candidate in self._proposed:
+                    continue  # settled without an answer, or admitted before
+                break
+            self._admit(candidate, self._answers.pop(candidate))
+
+    def _tell_results(self) -> None:
+        """Tells what may be told; `ordered` asks each proposal due before the next tell, so a drained run resumes alike."""
+        told = True
+        while told:
+            told = False
+            while self.search.window is not None and self._may_ask():
+                self._ask()
+            for candidate in list(self._results):
+                if self.search.may_tell(candidate, asking_ended=self._limit_reached() is not None):
+                    self._tell(candidate, self._results.pop(candidate))
+                    told = True
+
+    def _start(self, tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        tasks.add(task)
+        task.add_done_callback(lambda ended: self._ended(tasks, ended))
+
+    def _ended(self, tasks: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:
+        tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, EvolveError):
+            self._stop("failed", str(error))
+        elif error is not None:
+            self._stop("failed", f"a fault in Evolve itself: {type(error).__name__}: {error}")
+            self.fault = error
+        self._pump()
+
+    # ------------------------------------------------------------ proposing
+
+    async def _propose(self, request: ProposalRequest) -> None:
+        prompt = await asyncio.to_thread(self._prompt, request)
+        completion = await self._complete(request.id, prompt)
+        if isinstance(completion, Completion):
+            self._answers[request.id] = completion.text
+        elif completion is not None:
+            self._results[request.id] = Evaluation(status=Status.INFRA, feedback=completion)
+
+    def _prompt(self, request: ProposalRequest) -> Prompt:
+        wanted = [request.parent or 0, *request.inspirations, *request.tried]
+        known = self._candidates([candidate for candidate in wanted if candidate])
+        prompt = build(
+            self.problem,
+            operator=request.operator,
+            parent=known[request.parent or 0],
+            inspirations=[known[candidate] for candidate in request.inspirations],
+            tried=[known[candidate] for candidate in request.tried],
+            seed=entropy(self.search.seed, "propose", request.id),
+        )
+        stored = self._pending.prompts.get(request.id)
+        if stored is None:
+            return prompt
+        system, _, user = stored.partition(SEPARATOR)
+        return replace(prompt, system=system, user=user)
+
+    async def _complete(self, candidate: int, prompt: Prompt) -> Completion | str | None:
+        """Returns the completion, or why there is none; None when the run ends before there is an answer."""
+        made = self._pending.attempts.get(candidate, 0)
+        error = ProviderError("no attempt was made")
+        for attempt in range(self.provider.attempts):
+            ceiling = self.provider.ceiling_usd(prompt)
+            if not await self._reserve(ceiling) or self._draining:
+                return None
+            answer = await self._call(candidate, prompt, made + attempt, ceiling)
+            if isinstance(answer, Completion):
+                return answer
+            error = answer
+            if isinstance(error, FatalError):
+                self._stop("failed", str(error))
+                return None
+            if not isinstance(error, TransientError):
+                break
+            await self._back_off(candidate, attempt, error)
+        return str(error)
+
+    async def _reserve(self, ceiling: float | None) -> bool:
+        """Waits for calls in flight to give back what they did not use; False when no call of that price is affordable."""
+        while not self.spent.affords(self.budget, ceiling):
+            if not self._calls_out:
+                self._out_of_money(ceiling)
+                return False
+            self._call_ended.clear()
+            await self._call_ended.wait()
+        return True
+
+    async def _call(
+        self, candidate: int, prompt: Prompt, number: int, ceiling: float | None
+    ) -> Completion | ProviderError:
+        """Makes one attempt: its row is durable before it leaves, its answer before anything is made of it."""
+        self._last_call += 1
+        call = self._last_call
+        columns = {"candidate": candidate, "purpose": "propose", "number": number, "model": self.provider.model}
+        text = prompt.system + SEPARATOR + prompt.user
+        with self._reserved(ceiling):
+            await self.writer.write(self.writer.call_sent(call, prompt=text, reserved_usd=ceiling, **columns))
+            began = self._clock()
+            try:
+                with self.llm_meter.occupied():
+                    completion = await self.provider.complete(prompt, call=f"{self.writer.run_id}/{call}")
+            except ProviderError as error:
+                self.note("llm", f"call {call} failed: {error}")
+                await self.writer.write(self.writer.call_failed(call, str(error), self._clock() - began))
+                return error
+            self._count(completion)
+            await self.writer.write(self.writer.call_done(call, completion, self._clock() - began))
+            return completion
+
+    @contextmanager
+    def _reserved(self, ceiling: float | None) -> Iterator[None]:
+        self.spent.calls += 1
+        self.spent.held_usd += ceiling or 0.0
+        self._calls_out += 1
+        try:
+            yield
+        finally:
+            self.spent.held_usd -= ceiling or 0.0
+            self._calls_out -= 1
+            self._call_ended.set()
+
+    def _count(self, completion: Completion) -> None:
+        self.spent.cost_usd += completion.cost_usd or 0.0
+        self.spent.unpriced += completion.cost_usd is None
+        self.spent.tokens_in += completion.tokens_in
+        self.spent.tokens_out += completion.tokens_out
+
+    def _out_of_money(self, ceiling: float | None) -> None:
+        left = (self.budget.usd or 0.0) - self.spent.cost_usd - self.spent.lost_usd
+        price = "of no known price (set llm.price)" if ceiling is None else f"of up to {ceiling:.4f} dollars"
+        self._stop("finished", f"budget.usd: {left:.4f} dollars are left, the next call is one {price}")
+
+    async def _back_off(self, candidate: int, attempt: int, error: TransientError) -> None:
+        """Waits before the next attempt: doubling, with jitter, at least what the provider asked for."""
+        if attempt + 1 < self.provider.attempts:
+            jitter = 0.5 + generator(self.search.seed, f"back off {attempt}", candidate).random()
+            wait = min(BACKOFF_MOST_S, BACKOFF_S * 2**attempt) * jitter
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), max(wait, error.retry_after_s or 0.0))
+
+    # ------------------------------------------------------------ from completion to candidate
+
+    def _admit(self, candidate: int, completion: str) -> None:
+        proposed = self._edit(candidate, completion)
+        mark = fingerprint(proposed.files) if proposed.files else None
+        known = self._fingerprints.get(mark) if mark else None
+        if known is not None:
+            proposed.status, proposed.duplicate_of = Status.DUPLICATE, known
+            proposed.reason = f"the same program as candidate {known}"
+        elif mark:
+            self._fingerprints[mark] = candidate
+        columns = {"title": proposed.title, "hypothesis": proposed.hypothesis}
+        self._durable[candidate] = self._write(
+            self._log([self._proposed_event(candidate, proposed)]),
+            self.writer.files(candidate, proposed.files, fingerprint=mark, duplicate_of=known, **columns),
+        )
+        self._enter(candidate, proposed)
+
+    def _edit(self, candidate: int, completion: str) -> Proposed:
+        parent = self._candidates([self._asked[candidate].parent or 0])[self._asked[candidate].parent or 0]
+        try:
+            edited = apply(completion, parent.files, self.problem.edit)
+        except EditError as error:
+            return Proposed(files={}, status=Status.EDIT_FAILED, reason=str(error))
+        return Proposed(files=edited.files, title=edited.title, hypothesis=edited.hypothesis)
+
+    def _enter(self, candidate: int, proposed: Proposed) -> None:
+        """Queues a proposed candidate for evaluation, or settles it without one."""
+        self._proposed[candidate] = proposed
+        if proposed.status is None:
+            self._backlog.append(candidate)
+        else:
+            self._results[candidate] = Evaluation(status=proposed.status, feedback=proposed.reason)
+
+    def _proposed_event(self, candidate: int, proposed: Proposed) -> Event:
+        data = {
+            "files": {path: digest(text) for path, text in proposed.files.items()},
+            "title": proposed.title,
+            "hypothesis": proposed.hypothesis,
+            "status": proposed.status,
+            "reason": proposed.reason,
+            "duplicate_of": proposed.duplicate_of,
+        }
+        return Event(seq=self.search.proposed_seq(candidate), kind="proposed", candidate=candidate, data=data)
+
+    # ------------------------------------------------------------ evaluating
+
+    async def _evaluate(self, candidate: int) -> None:
+        proposed = self._proposed[candidate]
+        if candidate in self._durable:
+            await self._durable.pop(candidate)
+        with self.evaluator_meter.occupied():
+            self._results[candidate] = await self.evaluator.evaluate(
+                self.problem,
+                proposed.files,
+                candidate=candidate,
+                thresholds=self._asked[candidate].thresholds,
+                draw_seed=int(generator(self.search.seed, "draw", candidate).integers(2**63)),
+                done=self._pending.stages.pop(candidate, []),
+                on_stage=lambda outcome: self._write_stage(candidate, outcome),
+            )
+
+    def _write_stage(self, candidate: int, outcome: StageOutcome) -> None:
+        self._last_evaluation += 1
+        self._write(self.writer.evaluation(self._last_evaluation, candidate, outcome))
+
+    def _tell(self, candidate: int, evaluation: Evaluation) -> None:
+        before = self.search.best
+        self.spent.evaluations += len(evaluation.stages)
+        scores = {outcome.stage: outcome.score for outcome in evaluation.stages if outcome.score is not None}
+        self.search.tell(candidate, evaluation.status, evaluation.score, scores)
+        self._write(
+            self._log(self.search.take_events()),
+            self.writer.candidate_columns(
+                candidate,
+                status=evaluation.status.value,
+                score=evaluation.score,
+                stage=evaluation.stages[-1].stage if evaluation.stages else "",
+                metrics=dict(evaluation.metrics),
+                features=dict(evaluation.features),
+                feedback=evaluation.feedback,
+            ),
+        )
+        self._remember(candidate, evaluation)
+        self._watch(candidate, evaluation, before)
+
+    def _remember(self, candidate: int, evaluation: Evaluation) -> None:
+        """Keeps a told candidate for prompts, and forgets what was needed to get it there."""
+        request = self._asked.pop(candidate, None)
+        proposed = self._proposed.pop(candidate, Proposed(files={}))
+        self._durable.pop(candidate, None)
+        decided = {}
+        if request is not None:
+            self.counts[evaluation.status] = self.counts.get(evaluation.status, 0) + 1
+            decided = {name: getattr(request, name) for name in ("island", "operator", "parent", "inspirations")}
+        measured = {name: getattr(evaluation, name) for name in ("status", "score", "metrics", "feedback", "features")}
+        made = {name: getattr(proposed, name) for name in ("title", "hypothesis", "files")}
+        self._cache[candidate] = Candidate(id=candidate, **decided, **measured, **made)
+        while len(self._cache) > CACHED:
+            self._cache.popitem(last=False)
+
+    def _watch(self, candidate: int, evaluation: Evaluation, best_before: int | None) -> None:
+        """Notes a new best; pauses the run when fault follows fault."""
+        if self.search.best != best_before and evaluation.status is Status.OK:
+            self.note("best", str(candidate))
+        faulty = evaluation.status in (Status.EVALUATOR_ERROR, Status.INFRA)
+        self._faults = self._faults + 1 if faulty else 0
+        if not faulty:
+            return
+        last = (evaluation.feedback.strip().splitlines() or ["no reason given"])[-1]
+        self.note(evaluation.status.value, f"candidate {candidate}: {last}")
+        if self._faults >= PAUSE_AFTER:
+            self._stop("paused", f"{self._faults} times in a row {evaluation.status}: {last}")
+
+    # ------------------------------------------------------------ reading and writing
+
+    def _candidates(self, ids: Sequence[int]) -> dict[int, Candidate]:
+        """Returns candidates from memory or the database (told ones only change by rescoring)."""
+        found = {candidate: cached for candidate in ids if (cached := self._cache.get(candidate))}
+        missing = [candidate for candidate in ids if candidate not in found]
+        if missing:
+            read = self.store.candidates(self.writer.run_id, missing)
+            self._cache.update(read)
+            found.update(read)
+        return found
+
+    def _log(self, found: Sequence[Event]) -> Any:
+        return self.writer.log(found)
+
+    def _write(self, *changes: Any) -> asyncio.Future[None]:
+        """Queues changes without waiting; a failure stops the run."""
+        written = self.writer.write(*changes)
+        written.add_done_callback(self._written)
+        return written
+
+    def _written(self, future: asyncio.Future[None]) -> None:
+        if not future.cancelled() and (error := future.exception()) is not None:
+            self._stop("failed", str(error))
+            self._done.set()
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            await self._write(self._progress())
+            self._pump()  # a budget of seconds may have been reached
+
+    def _progress(self) -> Any:
+        busy = {
+            "llm": self.llm_meter.busy_s(),
+            "llm_slots": self.llm_meter.slots,
+            "evaluators": self.evaluator_meter.busy_s(),
+            "evaluator_slots": self.evaluator_meter.slots,
+        }
+        return self.writer.run_columns(wall_s=self.wall_s(), busy=busy)
+
+    def _take_up(self) -> None:
+        """Puts the work that a stored run still has where it belongs."""
+        pending = self._pending
+        for request in pending.requests:
+            self._asked[request.id] = request
+            if request.id in pending.proposed:
+                self._enter(request.id, pending.proposed[request.id])
+            elif request.id in pending.answers:
+                self._answers[request.id] = pending.answers[request.id]
+            else:
+                self._requests.append(request)
+
+    # ------------------------------------------------------------ stopping
+
+    def _set_state(self, state: str, reason: str) -> None:
+        if self.state == "running":
+            self.state, self.reason = state, reason
+
+    def _stop(self, state: str, reason: str) -> None:
+        """Ends the run: nothing new starts; what is in flight ends and counts."""
+        self._set_state(state, reason)
+        self._draining = True
+        self._stopping.set()
+        if state in ("failed", "paused"):
+            self.note(state, reason)
+
+    async def _finish(self) -> None:
+        reached = self._limit_reached()
+        if self.state == "running":
+            self._set_state("finished", f"budget.{reached} is used up")
+        columns = {"state": self.state, "reason": self.reason, "lease_owner": ""}
+        try:
+            await self.writer.write(self._progress(), self.writer.run_columns(**columns))
+        except EvolveError as error:
+            self.state, self.reason = "failed", str(error)

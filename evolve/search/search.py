@@ -1,0 +1,296 @@
+"""The search: a pure, synchronous state machine over events (ask/tell). No I/O, no clock, no source text."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evolve.errors import UsageError
+from evolve.search.island import Island
+from evolve.search.islands import ResetWeakest, Ring
+from evolve.search.randomness import generator
+from evolve.search.selectors import InspirationSelector, OperatorSelector, ParentSelector
+from evolve.search.thresholds import Rule, Thresholds
+from evolve.types import Event, ProposalRequest, Reevaluate, Request, Status, TuneRequest
+
+TRIED = 8  # how many earlier children of a parent a request names
+NONE = 0  # ids count from 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strategy:
+    """How the search chooses: one YAML group (`selection`). `migration` and `reset` may be None.
+
+    `islands` None means one per 100 candidates of the budget, at least 1 and at most 8.
+    """
+
+    parent: ParentSelector
+    inspirations: InspirationSelector
+    operators: OperatorSelector
+    migration: Ring | None = None
+    reset: ResetWeakest | None = None
+    islands: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.islands is not None and (not isinstance(self.islands, int) or not 1 <= self.islands <= 1000):
+            raise UsageError(f"selection.islands={self.islands}: must be a whole number from 1 to 1000, or null")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """When results are told: as they arrive (`window` None), or in id order behind a window of that many proposals."""
+
+    window: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.window is not None and (not isinstance(self.window, int) or self.window < 1):
+            raise UsageError(f"schedule.window={self.window}: must be a whole number, 1 or more")
+
+
+class Search:
+    """Decides what is asked next and takes in what was told.
+
+    `ask` and `tell` decide; each decision is an event, and `apply` alone changes state, so that replaying the events gives
+    the same state. `window` is the schedule: None tells in any order (`async`); W makes proposal n from the state after
+    candidates 1 .. n - W, and takes tells in id order (`ordered`).
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int,
+        islands: int,
+        strategy: Strategy,
+        rules: Mapping[str, Rule] | None = None,
+        window: int | None = None,
+    ):
+        self.seed = seed
+        self.strategy = strategy
+        self.window = window
+        self.islands = [Island(index) for index in range(islands)]
+        self.asked = 0
+        self.told = 0
+        self._thresholds = Thresholds(rules or {})
+        self._events: list[Event] = []
+        self._seq = 0
+        self._since_migration = 0
+        self._since_reset = 0
+        # one entry per candidate id; index 0 is unused
+        self._score = array("d", [float("nan")])
+        self._island = array("h", [-1])
+        self._parent = array("q", [NONE])
+        self._newest_child = array("q", [NONE])
+        self._elder_sibling = array("q", [NONE])
+        self._open: dict[int, int] = {}  # asked and not yet told -> seq of the asking, in the order of asking
+        self._founding: dict[int, tuple[int, ...]] = {}  # added and not yet told -> the islands it founds
+        self._best: tuple[float, int] = (float("-inf"), NONE)
+
+    # ------------------------------------------------------------ reading
+
+    @property
+    def size(self) -> int:
+        """How many ids were given out."""
+        return len(self._score) - 1
+
+    @property
+    def best(self) -> int | None:
+        """The id of the best `ok` candidate; of equals the first told."""
+        return self._best[1] or None
+
+    def score(self, candidate: int) -> float:
+        """Returns a candidate's score, NaN unless it is `ok`."""
+        return self._score[candidate]
+
+    def open(self) -> list[int]:
+        """Returns the ids asked and not yet told, in the order of asking."""
+        return list(self._open)
+
+    def proposed_seq(self, candidate: int) -> int:
+        """Returns the place in the log that was kept for an open candidate's `proposed` event: right behind its asking."""
+        return self._open[candidate] + 1
+
+    def may_ask(self) -> bool:
+        return self.window is None or len(self._open) < self.window
+
+    def may_tell(self, candidate: int, asking_ended: bool) -> bool:
+        """Says whether a result may be told now; `ordered` waits for its turn and for the proposals due before it."""
+        if self.window is None:
+            return True
+        return candidate == next(iter(self._open)) and (asking_ended or not self.may_ask())
+
+    def take_events(self) -> list[Event]:
+        """Returns the events since the last call, in order; the caller makes them durable."""
+        events, self._events = self._events, []
+        return events
+
+    # ------------------------------------------------------------ deciding
+
+    def add(self, origin: str, islands: Sequence[int]) -> int:
+        """Gives an id to a candidate that nobody asked for (an initial program, a human's)."""
+        return self._decide("added", self.size + 1, {"origin": origin, "islands": list(islands)})
+
+    def ask(self) -> Request:
+        """Decides on the next proposal. The caller asks only while `may_ask()`."""
+        candidate = self.size + 1
+        island = self._next_island()
+        rng = generator(self.seed, "select", candidate)
+        parent = self.strategy.parent.parent(island, rng)
+        rank = island.rank(parent, self._score[parent])
+        inspirations = self.strategy.inspirations.inspirations(island, parent, rank, rng)
+        request = ProposalRequest(
+            id=candidate,
+            island=island.index,
+            operator=self.strategy.operators.operator(inspirations, rng),
+            parent=parent,
+            inspirations=inspirations,
+            tried=self._tried(parent),
+            thresholds=self._thresholds.now(),
+        )
+        self._decide("asked", candidate, request_data(request))
+        return request
+
+    def tell(self, candidate: int, status: Status, score: float | None, stage_scores: Mapping[str, float]) -> None:
+        """Takes in a candidate's outcome; migrations and resets that fall due follow as events of their own."""
+        told = {"status": status.value, "score": score, "stage_scores": dict(stage_scores)}
+        self._decide("told", candidate, told)
+        self._migrate_if_due()
+        self._reset_if_due(candidate)
+
+    def told_again(self, candidate: int, kind: str, status: Status, score: float | None) -> None:
+        """Takes in the outcome of a TuneRequest (`tuned`) or a Reevaluate (`reevaluated`): the candidate's score changes."""
+        self._decide(kind, candidate, {"status": status.value, "score": score})
+
+    def _decide(self, kind: str, candidate: int | None, data: dict[str, Any]) -> int:
+        event = Event(seq=self._seq + 1, kind=kind, candidate=candidate, data=data)
+        self.apply(event)
+        self._events.append(event)
+        return candidate or NONE
+
+    def _next_island(self) -> Island:
+        """Returns the islands in turn; one that has no member yet lends its turn to the next that has."""
+        for step in range(len(self.islands)):
+            island = self.islands[(self.asked + step) % len(self.islands)]
+            if len(island):
+                return island
+        raise ValueError("ask() before any candidate was told ok")
+
+    def _tried(self, parent: int) -> tuple[int, ...]:
+        newest: list[int] = []
+        child = self._newest_child[parent]
+        while child != NONE and len(newest) < TRIED:
+            newest.append(child)
+            child = self._elder_sibling[child]
+        return tuple(reversed(newest))
+
+    def _migrate_if_due(self) -> None:
+        migration = self.strategy.migration
+        if migration and self._since_migration >= migration.every * len(self.islands):
+            moves = [[source, target, list(ids)] for source, target, ids in migration.moves(self.islands)]
+            self._decide("migrated", None, {"moves": moves})
+
+    def _reset_if_due(self, candidate: int) -> None:
+        reset = self.strategy.reset
+        if reset and len(self.islands) > 1 and self._since_reset >= reset.every * len(self.islands):
+            resets = reset.resets(self.islands, generator(self.seed, "reset", candidate))
+            self._decide("reset", None, {"resets": [list(pair) for pair in resets]})
+
+    # ------------------------------------------------------------ changing state
+
+    def apply(self, event: Event) -> None:
+        """Changes the state by one event, decided now or read back; the only place where state changes."""
+        kind, data = event.kind, event.data
+        if kind == "asked" and data["request"] == "proposal":
+            self._apply_asked(event)
+        elif kind == "told":
+            self._apply_told(event.candidate or NONE, data)
+        elif kind == "added":
+            self._extend(data["islands"][0] if data["islands"] else -1, NONE)
+            self._open[event.candidate or NONE] = event.seq
+            self._founding[event.candidate or NONE] = tuple(data["islands"])
+        elif kind in ("tuned", "reevaluated"):
+            self._rescore(event.candidate or NONE, data)
+        elif kind == "migrated":
+            self._since_migration = 0
+            for _, target, ids in data["moves"]:
+                for candidate in ids:
+                    self.islands[target].add(candidate, self._score[candidate])
+        elif kind == "reset":
+            self._since_reset = 0
+            for index, founder in data["resets"]:
+                self.islands[index].clear()
+                self.islands[index].add(founder, self._score[founder])
+        self._seq = max(self._seq, event.seq + (kind in ("asked", "added")))
+
+    @classmethod
+    def load(cls, events: Iterable[Event], **settings: Any) -> Search:
+        """Builds the state of a stored run from its events; equal to having told them one by one."""
+        search = cls(**settings)
+        for event in events:
+            search.apply(event)
+        return search
+
+    def _extend(self, island: int, parent: int) -> None:
+        self._score.append(float("nan"))
+        self._island.append(island)
+        self._parent.append(parent)
+        self._newest_child.append(NONE)
+        self._elder_sibling.append(NONE)
+
+    def _apply_asked(self, event: Event) -> None:
+        self._extend(event.data["island"], event.data["parent"] or NONE)
+        self.asked += 1
+        self._open[event.candidate or NONE] = event.seq
+
+    def _apply_told(self, candidate: int, data: Mapping[str, Any]) -> None:
+        del self._open[candidate]
+        self._thresholds.observe(data["stage_scores"])
+        parent = self._parent[candidate]
+        if parent != NONE:
+            self._elder_sibling[candidate] = self._newest_child[parent]
+            self._newest_child[parent] = candidate
+        homes = self._founding.pop(candidate, None)
+        for index in homes if homes is not None else (self._island[candidate],):
+            self._take_in(candidate, index, data, own=homes is None)
+        if homes is None:
+            self.told += 1
+            self._since_migration += 1
+            self._since_reset += 1
+
+    def _take_in(self, candidate: int, index: int, data: Mapping[str, Any], own: bool) -> None:
+        island = self.islands[index]
+        island.own += own
+        if data["status"] == Status.OK:
+            score = float(data["score"])
+            self._score[candidate] = score
+            island.add(candidate, score)
+            if score > self._best[0]:
+                self._best = (score, candidate)
+
+    def _rescore(self, candidate: int, data: Mapping[str, Any]) -> None:
+        old = self._score[candidate]
+        score = float(data["score"]) if data["status"] == Status.OK else float("nan")
+        self._score[candidate] = score
+        for island in self.islands:
+            if island.remove(candidate, old) and score == score:
+                island.add(candidate, score)
+        leaders = [(island.best_score(), -island.at(0)) for island in self.islands if len(island)]
+        best = max(leaders, default=(float("-inf"), NONE))
+        if self._best[1] == candidate or best[0] > self._best[0]:
+            self._best = (best[0], -best[1])
+
+
+def request_data(request: Request) -> dict[str, Any]:
+    """Returns a request as the data of its `asked` event (ids, numbers and names only)."""
+    kind = {ProposalRequest: "proposal", TuneRequest: "tune", Reevaluate: "reevaluate"}[type(request)]
+    data = {name: getattr(request, name) for name in type(request).__dataclass_fields__ if name != "id"}
+    return {"request": kind, **{k: list(v) if isinstance(v, tuple) else v for k, v in data.items()}}
+
+
+def request_of(candidate: int, data: Mapping[str, Any]) -> Request:
+    """Returns the request that an `asked` event's data holds."""
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k != "request"}
+    if data["request"] == "proposal":
+        return ProposalRequest(id=candidate, **fields)
+    return TuneRequest(**fields) if data["request"] == "tune" else Reevaluate(**fields)

@@ -1,0 +1,44 @@
+"""Sessions: command-line words in, a run started or resumed; what the CLI, a sweep's job and the Python API share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from evolve import config as configuration
+from evolve.errors import RunError
+from evolve.runner import launch, rundir
+from evolve.runner.launch import Ended, Screen
+
+
+async def run(
+    words: Sequence[str], screen: Screen, config_dirs: Sequence[str] = (), run_dir: Path | None = None
+) -> Ended:
+    """Starts a new run (or goes on with the one in `run_dir` where on_existing=resume)."""
+    return await run_composed(configuration.compose(words, config_dirs), words, screen, run_dir)
+
+
+async def run_composed(
+    config: Mapping[str, Any], words: Sequence[str], screen: Screen, run_dir: Path | None = None
+) -> Ended:
+    setup = configuration.build(config, words)
+    run_id = rundir.new_id(setup.problem.name)
+    folder = run_dir or Path(config["run_dir"] or Path("runs") / run_id)
+    if config["on_existing"] == "resume" and (folder / rundir.FILE).exists():
+        return await resume(str(folder), [], screen)
+    return await launch.start(setup, run_id, folder, configuration.database_url(config, folder), screen)
+
+
+async def resume(run: str, words: Sequence[str], screen: Screen, config_dirs: Sequence[str] = ()) -> Ended:
+    """Goes on with a stored run. Raises RunError for one whose problem changed, or that is finished within its budget."""
+    ref = rundir.find(run)
+    store = ref.open()
+    row = store.run(ref.run_id)
+    config = configuration.resumed(row["config"], row["words"], words, config_dirs)
+    config["problem"] = row["problem_path"]
+    setup = configuration.build(config, row["words"])
+    launch.checked(setup, row)
+    if row["state"] == "finished" and config["budget"] == row["config"]["budget"]:
+        raise RunError(f"run {ref.run_id} is finished ({row['reason']}); a larger budget goes on: budget.candidates=N")
+    return await launch.resume(setup, ref, store, screen)
