@@ -49,22 +49,26 @@ class Cascade:
     ) -> Evaluation:
         """Runs the stages until one fails or scores less than its threshold; the last finished stage ranks.
 
-        Stages in `done` stand and are not run again. `thresholds` maps a stage to the least score (higher is better) that passes it. `on_stage` is called, and awaited
-        where it is a coroutine function, after each stage.
+        `thresholds` maps a stage to the least score (higher is better) that passes it. Outcomes in `done` stand and are not
+        run again. `on_stage` is called after each stage that ran, and awaited where it is a coroutine function.
         """
         outcomes: list[StageOutcome] = []
         stored = {outcome.stage: outcome for outcome in done}
         for stage in problem.stages:
             job = StageJob(problem=problem, stage=stage.name, files=files, draw_seed=draw_seed, candidate=candidate)
-            outcomes.append(stored.get(stage.name) or await self._pool.run(job))
-            if on_stage is not None and stage.name not in stored and inspect.isawaitable(called := on_stage(outcomes[-1])):
-                await called
+            outcomes.append(stored.get(stage.name) or await self._run(job, on_stage))
             if outcomes[-1].status is not Status.OK:
                 return _evaluation(outcomes[-1].status, outcomes, outcomes[-1].feedback)
             least = (thresholds or {}).get(stage.name)
             if least is not None and not _passes(outcomes[-1], least):
                 return _evaluation(Status.REJECTED, outcomes, _rejection(problem, outcomes[-1], least))
         return _evaluation(Status.OK, outcomes, outcomes[-1].feedback)
+
+    async def _run(self, job: StageJob, on_stage: OnStage | None) -> StageOutcome:
+        outcome = await self._pool.run(job)
+        if on_stage is not None and inspect.isawaitable(called := on_stage(outcome)):
+            await called
+        return outcome
 
 
 def _passes(outcome: StageOutcome, least: float) -> bool:

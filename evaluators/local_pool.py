@@ -42,13 +42,17 @@ class LocalPool:
             self._idle.put_nowait(slot)
 
     async def run(self, job: StageJob) -> StageOutcome:
+        if self._threads is None:
+            raise RuntimeError("the pool is not started")
         slot = await self._idle.get()
-        stop = threading.Event()
-        future = asyncio.get_running_loop().run_in_executor(self._threads, slot.run, job, stop)
+        cancelled = threading.Event()
+        future = asyncio.get_running_loop().run_in_executor(
+            self._threads, slot.run, job, lambda: cancelled.is_set() or self._threads is None
+        )
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
-            stop.set()
+            cancelled.set()
             slot.kill()
             with contextlib.suppress(WorkerDied):
                 await future
@@ -57,7 +61,7 @@ class LocalPool:
             self._idle.put_nowait(slot)
 
     async def close(self) -> None:
-        """Ends all workers; a `run` still in progress raises WorkerDied or gives what it has."""
+        """Ends all workers; a `run` still in progress raises WorkerDied."""
         threads, self._threads = self._threads, None
         if threads is None:
             return
@@ -68,7 +72,3 @@ class LocalPool:
         threads.shutdown()
         self._slots = []
         self._idle = asyncio.LifoQueue()
-
-    def pids(self) -> list[int]:
-        """Returns the worker processes."""
-        return [slot.pid for slot in self._slots if slot.pid]

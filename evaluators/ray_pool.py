@@ -28,6 +28,7 @@ from evolve.types import StageOutcome, Status
 
 TRIES = 3
 BACK_OFF_S = 1.0
+CLOSE_S = 2.0
 SLACK_S = 30.0  # for the way to an actor and back
 KEPT = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
 KEPT_PREFIXES = ("LC_", "RAY_", "CUDA_", "NVIDIA_", "OPENBLAS_")
@@ -84,7 +85,6 @@ class RayPool:
         import ray
 
         if not ray.is_initialized():
-            await asyncio.sleep(0)
             self._connect(ray)
             self._started = True
         cpus = int(ray.cluster_resources().get("CPU", 0))
@@ -93,7 +93,11 @@ class RayPool:
             await self.close()
             raise EvolveError(f"evaluator.workers={wanted}: the Ray cluster has {cpus} CPUs; ask for at most that many")
         self._actors = [self._actor() for _ in range(wanted)]
-        await asyncio.gather(*(self._result(actor.ready.remote(), START_S + SLACK_S) for actor in self._actors))
+        try:
+            await asyncio.gather(*(self._result(actor.ready.remote(), START_S + SLACK_S) for actor in self._actors))
+        except (ray.exceptions.RayError, TimeoutError) as error:
+            await self.close()
+            raise EvolveError(f"an evaluation actor did not start: {error or type(error).__name__}") from error
         for place in range(wanted):
             self._idle.put_nowait(place)
 
@@ -111,14 +115,20 @@ class RayPool:
         """Kills the actors, and Ray where this pool started it."""
         import ray
 
-        for actor in self._actors:
-            with contextlib.suppress(Exception):  # the cluster may be gone
-                await self._result(actor.close.remote(), 1.0)
-            ray.kill(actor)
+        await asyncio.gather(*map(self._dismiss, self._actors))
         self._actors, self._folders, self._idle = [], {}, asyncio.LifoQueue()
         if self._started:
             self._started = False
             ray.shutdown()
+
+    async def _dismiss(self, actor: Any) -> None:
+        """Lets an actor that is not busy remove its files, then kills it."""
+        import ray
+
+        with contextlib.suppress(Exception):  # it may be busy, dead, or the cluster gone
+            await self._result(actor.close.remote(), CLOSE_S)
+        with contextlib.suppress(Exception):
+            ray.kill(actor)
 
     async def _tries(self, place: int, job: StageJob) -> StageOutcome:
         import ray
@@ -142,7 +152,7 @@ class RayPool:
         try:
             with scrubbed_environment():
                 ray.init(
-                    address=self._address,
+                    address=self._address or "local",
                     num_cpus=None if self._address else self._workers,
                     include_dashboard=False if self._address is None else None,
                     log_to_driver=False,

@@ -29,7 +29,7 @@ from evolve.types import Files, Status
 
 HARNESS = Path(__file__).resolve().parent / "harness"
 PRELOAD_S = 60.0
-END_S = 10.0  # how long the end of a tree may take
+END_S = 5.0  # how long the end of a tree may take
 FILE_MB = 64
 OPEN_FILES = 256
 LOG_TAIL = 2_000
@@ -75,10 +75,12 @@ class Clock:
         return min(self.timeout_s - self.turn_s, self._end - time.monotonic())
 
     def overrun(self) -> Exception:
-        """Returns what to raise at the deadline: the candidate is at fault only for its own turns."""
+        """Returns what to raise at the deadline: whoever used most of wall_s is at fault, the candidate for its turns."""
+        spent = f"{self.turn_s:.2f} s in the candidate's turns, the rest in evaluator.py"
         if self.turn_s >= self.timeout_s:
             return Failure(Status.TIMEOUT, f"not done after timeout_s={self.timeout_s:g} in its own turns")
-        spent = f"{self.turn_s:.2f} s in the candidate's turns, the rest in evaluator.py"
+        if self.turn_s >= self._wall_s / 2:
+            return Failure(Status.TIMEOUT, f"not done after wall_s={self._wall_s:g} ({spent})")
         return EvaluatorError(f"the stage took longer than wall_s={self._wall_s:g} ({spent})")
 
 
@@ -128,11 +130,12 @@ class Zygote:
     def end(self, serial: int) -> tuple[int, float, float] | None:
         """Ends the candidate's tree; returns exit code, CPU seconds, peak MB, or None where the zygote itself is gone."""
         with contextlib.suppress(OSError):
-            if self._control is not None:
+            if self._control is not None and self._process is not None:
+                self._process.send_signal(signal.SIGCONT)  # a candidate may have stopped it
                 self._control.send(wire.encode(["end", serial]))
         report = self._receive(END_S)
         if report is None or report[:2] != ["ended", serial]:
-            self.close()
+            self.close(grace_s=0.0)
             return None
         return int(report[2]), float(report[3]), float(report[4])
 
@@ -140,15 +143,15 @@ class Zygote:
         """The descriptor that becomes readable when a candidate's process died unasked, or the zygote did."""
         return -1 if self._control is None else self._control.fileno()
 
-    def close(self) -> None:
-        """Ends it; it takes its candidate along."""
+    def close(self, grace_s: float = END_S) -> None:
+        """Ends it; it takes its candidate along, if it does so within `grace_s`."""
         if self._control is not None:
             self._control.close()
             self._control = None
         if self._process is not None:
             self._process.terminate()
             try:
-                self._process.wait(END_S)
+                self._process.wait(grace_s)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
@@ -308,8 +311,11 @@ def _write(files: Files, root: Path) -> None:
         if path.is_absolute() or ".." in path.parts:
             raise Failure(Status.INVALID, f"the file name {name!r} leaves the candidate's folder")
         target = root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+        except (ValueError, FileExistsError, IsADirectoryError, NotADirectoryError) as error:
+            raise Failure(Status.INVALID, f"the file {name!r} can't be written: {error}") from None
 
 
 def _tail(log: IO[bytes]) -> str:

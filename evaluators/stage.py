@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import platform
 from collections.abc import Callable, Mapping
@@ -90,6 +91,8 @@ class StageRun:
             result = self._scorer.score(instance, self._drive(instance))
             return Case(instance=instance, result=result, feedback=result.feedback)
         except Failure as failure:
+            first = self._sandbox.failure if self._sandbox is not None else None
+            failure = first or failure  # whatever drive made of it
             printed = self._close()
             text = failure.reason + (f"\nlast output:\n{printed}" if printed else "")
             return Case(instance=instance, status=failure.status, feedback=text, result=self._counted())
@@ -133,7 +136,8 @@ class StageRun:
         try:
             if function is None:
                 raise Invalid(f"there is no service '{name}'")
-            inspect.signature(function).bind(*args, **kwargs)
+            with contextlib.suppress(ValueError):  # builtins without a signature
+                inspect.signature(function).bind(*args, **kwargs)
         except (TypeError, Invalid) as error:
             return ["raised", f"{name}: {error}"]
         try:
@@ -200,7 +204,12 @@ def _joined(cases: list[Case]) -> str:
     if len(cases) == 1:
         return cases[0].feedback
     ordered = sorted(cases, key=lambda case: case.status is Status.OK)  # failures first: the text is cut at its end
-    return "\n".join(f"{case.instance.name}: {case.feedback}".lstrip(": ") for case in ordered if case.feedback)
+    return "\n".join(_named(case) for case in ordered if case.feedback)
+
+
+def _named(case: Case) -> str:
+    name = case.instance.name
+    return case.feedback if not name or case.feedback.startswith(name) else f"{name}: {case.feedback}"
 
 
 def _artifacts(cases: list[Case]) -> dict[str, Any]:

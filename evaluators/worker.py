@@ -12,6 +12,7 @@ import os
 import pickle
 import socket
 import sys
+import traceback
 
 from evaluators.harness import tree, wire
 from evaluators.pool import StageJob
@@ -23,6 +24,7 @@ from evolve.problem import Problem
 from evolve.types import StageOutcome, Status
 
 MESSAGE = 1 << 28  # bytes in a job or an outcome
+TRACE = 4_000
 
 
 class Worker:
@@ -48,7 +50,11 @@ class Worker:
         return scorer
 
     def run(self, scorer: Scorer, job: StageJob) -> StageOutcome:
-        return StageRun(scorer, self._zygote, job).run()
+        """Runs a stage to its outcome; what neither candidate nor evaluator.py did (a full disk, say) is `infra`."""
+        try:
+            return StageRun(scorer, self._zygote, job).run()
+        except Exception:  # noqa: BLE001 the task's edge: the fault becomes a fact with its traceback
+            return StageOutcome(stage=job.stage, status=Status.INFRA, feedback=traceback.format_exc()[-TRACE:])
 
     def close(self) -> None:
         self._zygote.close()

@@ -15,8 +15,8 @@ import signal
 import socket
 import subprocess
 import tempfile
-import threading
 import time
+from collections.abc import Callable
 from typing import IO, Any
 
 from evaluators.environment import clean_environment, python
@@ -54,10 +54,6 @@ class Worker:
                 start_new_session=True,
             )
         self._channel = wire.Channel(ours, limit=MESSAGE)
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
 
     def wait_ready(self) -> None:
         """Waits until the program has started. Raises WorkerDied, with what it printed."""
@@ -116,16 +112,15 @@ class Slot:
         """Starts a worker unless one is there. Raises WorkerDied."""
         self._live()
 
-    def run(self, job: StageJob, stop: threading.Event | None = None) -> StageOutcome:
-        """Runs a job to its outcome, on a fresh worker where the first one dies. Raises WorkerDied once `stop` is set."""
-        stop = stop or threading.Event()
+    def run(self, job: StageJob, stopped: Callable[[], bool] = lambda: False) -> StageOutcome:
+        """Runs a job to its outcome, on a fresh worker where the first one dies. Raises WorkerDied once `stopped`."""
         for _ in range(DEATHS):
             try:
                 worker = self._live()
             except WorkerDied as error:
                 return failed(job, Status.INFRA, str(error))
             try:
-                if stop.is_set():
+                if stopped():
                     raise WorkerDied("stopped")
                 return worker.run(job)
             except TimeoutError as error:
@@ -134,14 +129,9 @@ class Slot:
             except WorkerDied as error:
                 self.close()
                 reason = str(error)
-                if stop.is_set():
+                if stopped():
                     raise
         return failed(job, Status.CRASH, f"took down the worker that ran it, {DEATHS} times: {reason}")
-
-    @property
-    def pid(self) -> int:
-        """The process of the present worker, 0 for none."""
-        return self._worker.pid if self._worker is not None else 0
 
     def kill(self) -> None:
         """Kills the present worker, from any thread; a `run` in progress sees it die."""

@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from evolve.errors import ProblemError
+from evolve.errors import ProblemError, UsageError
 from evolve.types import Files
 
 BUNDLED = "problems"  # the package that ships problems; named here only, never imported
@@ -57,6 +57,11 @@ class Invalid(Exception):
 # ---------------------------------------------------------------- what a folder says
 
 
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ProblemError(message)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """One step of the cascade. `timeout_s` counts the candidate's own turns over all instances of the stage; `wall_s`
@@ -77,6 +82,10 @@ class Stage:
 
     def __post_init__(self) -> None:
         where = f"stage '{self.name}'"
+        for name in ("timeout_s", "wall_s", "cpus", "gpus", "memory_mb"):
+            value = getattr(self, name)
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            _require(number and value >= 0, f"{where}: {name} must be a number, 0 or more, not {value!r}")
         _require(self.timeout_s > 0, f"{where}: timeout_s must be positive, not {self.timeout_s}")
         _require(self.memory_mb >= 64, f"{where}: memory_mb must be at least 64, not {self.memory_mb}")
         _require(
@@ -127,11 +136,6 @@ class Problem:
         return next(stage for stage in self.stages if stage.name == name)
 
 
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ProblemError(message)
-
-
 # ---------------------------------------------------------------- finding
 
 
@@ -155,10 +159,10 @@ def find_problem(name: str) -> Path:
         _require((folder / "evaluator.py").is_file(), f"{folder}: no evaluator.py in this folder; a problem needs one")
         return folder.resolve()
     if looks_like_path:
-        raise ProblemError(f"problem={name}: no such folder; give a folder that holds evaluator.py")
+        raise UsageError(f"problem={name}: no such folder; give a folder that holds evaluator.py")
     near = get_close_matches(name, problem_names(), 1)
     hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(problem_names())}"
-    raise ProblemError(f"problem={name}: no problem of that name and no such folder; {hint}")
+    raise UsageError(f"problem={name}: no problem of that name and no such folder; {hint}")
 
 
 # ---------------------------------------------------------------- loading
@@ -251,7 +255,7 @@ def _params(declared: Mapping[str, Any], given: Mapping[str, Any], where: Path) 
         if key not in declared:
             near = get_close_matches(key, list(declared), 1)
             hint = f"did you mean 'param.{near[0]}'?" if near else f"declared: {', '.join(declared) or 'none'}"
-            raise ProblemError(f"param.{key}={value}: {where} declares no such parameter; {hint}")
+            raise UsageError(f"param.{key}={value}: {where} declares no such parameter; {hint}")
         kind = type(declared[key])
         fits = isinstance(value, kind) or (kind is float and isinstance(value, int))
         _require(fits, f"param.{key}={value}: must be {kind.__name__} like the default {declared[key]!r}")
@@ -326,7 +330,8 @@ def _stages(spec: Mapping[str, Any], given: Mapping[str, Mapping[str, Any]], whe
     for name, overrides in given.items():
         near = get_close_matches(name, list(declared), 1)
         hint = f"did you mean 'stage.{near[0]}'?" if near else f"stages: {', '.join(declared)}"
-        _require(name in declared, f"stage.{name}: {where.parent.name} has no such stage; {hint}")
+        if name not in declared:
+            raise UsageError(f"stage.{name}: {where.parent.name} has no such stage; {hint}")
         declared[name].update(overrides)
     allowed = tuple(f.name for f in fields(Stage) if f.name != "name")
     stages = []
@@ -355,8 +360,3 @@ def _description(folder: Path, spec: Mapping[str, Any], params: Mapping[str, Any
     for key, value in params.items():
         text = text.replace("{" + key + "}", str(value))
     return text.strip()
-
-
-def with_initials(problem: Problem, initials: tuple[Files, ...]) -> Problem:
-    """Returns the problem with other initial programs (a candidate to check, say)."""
-    return replace(problem, initials=initials)

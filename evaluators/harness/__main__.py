@@ -14,7 +14,7 @@ import select
 import signal
 import socket
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evaluators.harness import session, tree, wire
@@ -31,6 +31,7 @@ class Zygote:
 
     def __init__(self, control: socket.socket):
         self._control = control
+        self._term = socket.socketpair()
         self._serial = 0
         self._child = 0
         self._pidfd = -1
@@ -44,8 +45,7 @@ class Zygote:
                 tree.end_all(self._child)
 
     def _answer(self) -> None:
-        while True:
-            self._wait()
+        while self._wait():
             packet, descriptors, _, _ = socket.recv_fds(self._control, PACKET, 2)
             if not packet:
                 return
@@ -57,15 +57,18 @@ class Zygote:
             elif rest == [self._serial] and self._child:
                 self._end()
 
-    def _wait(self) -> None:
-        """Returns when the worker has written; ends a candidate that died meanwhile."""
-        poller = select.poll()
-        poller.register(self._control, select.POLLIN)
-        if self._child:
-            poller.register(self._pidfd, select.POLLIN)
-        if self._pidfd in {descriptor for descriptor, _ in poller.poll()}:
+    def _wait(self) -> bool:
+        """Returns True when the worker has written, False when it is gone; ends a candidate that died meanwhile."""
+        while True:
+            poller = select.poll()
+            for source in (self._control, self._term[0], *([self._pidfd] if self._child else [])):
+                poller.register(source, select.POLLIN)
+            ready = {descriptor for descriptor, _ in poller.poll()}
+            if self._term[0].fileno() in ready:
+                return False
+            if self._pidfd not in ready:
+                return True
             self._end()
-            self._wait()
 
     def _preload(self, names: list[str]) -> None:
         for name in names:
@@ -76,12 +79,20 @@ class Zygote:
                 return
         gc.collect()
         gc.freeze()
+        self._defer_sigterm()
         self._send("ready")
+
+    def _defer_sigterm(self) -> None:
+        """Makes SIGTERM (the worker died) a thing to read, lest it interrupt the end of a candidate's tree."""
+        self._term[1].setblocking(False)
+        signal.set_wakeup_fd(self._term[1].fileno())
+        signal.signal(signal.SIGTERM, lambda *_: None)
 
     def _spawn(self, descriptors: list[int], serial: int, limits: dict[str, int], scratch: str) -> None:
         parent = os.getpid()
         pid = os.fork()
         if not pid:
+            signal.set_wakeup_fd(-1)
             tree.die_with_parent(parent)
             self._control.detach()
             channel, log = descriptors
@@ -101,7 +112,6 @@ class Zygote:
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, _leave)
     tree.die_with_parent(int(sys.argv[2]), signal.SIGTERM)
     tree.adopt_orphans()
     for name in ("session", "tree", "wire"):  # a candidate's own module of that name is its own
@@ -109,10 +119,6 @@ def main() -> None:
     sys.path.remove(os.path.dirname(os.path.abspath(__file__)))
     sys.argv[1:], control = [], socket.socket(fileno=int(sys.argv[1]))
     Zygote(control).serve()
-
-
-def _leave(signum: int, frame: object) -> NoReturn:
-    raise SystemExit(128 + signum)
 
 
 if __name__ == "__main__":

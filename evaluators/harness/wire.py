@@ -144,7 +144,15 @@ def decode(body: bytes, service: Callable[[str], Any] | None = None) -> Any:
         return msgpack.unpackb(
             body, list_hook=hooks.of_list, object_pairs_hook=hooks.of_dict, ext_hook=hooks.ext, timestamp=1
         )
-    except (ValueError, TypeError, IndexError, OverflowError, struct.error, MemoryError, msgpack.UnpackException) as error:
+    except (
+        ValueError,
+        TypeError,
+        IndexError,
+        OverflowError,
+        struct.error,
+        MemoryError,
+        msgpack.UnpackException,
+    ) as error:
         raise WireError(f"not a message: {error or type(error).__name__}") from None
 
 

@@ -43,7 +43,11 @@ def _dispatch(words: list[str]) -> int:
         from evolve.cli import completion
 
         return completion.complete(words[1:])
-    arguments = _parser().parse_args(words)
+    arguments, rest = _parser().parse_known_args(words)
+    if arguments.verb == "export" and len(rest) == 1 and not rest[0].startswith("-"):
+        arguments.destination = rest.pop()  # argparse can't see a second positional behind an option
+    if rest:
+        raise UsageError(f"{rest[0]}: not understood; see 'evolve {arguments.verb or ''} --help'")
     if arguments.verb is None:
         _parser().print_help()
         return 2

@@ -156,15 +156,13 @@ def prompt(arguments: argparse.Namespace) -> int:
         except ProblemError:
             raise error from None
         made = asyncio.run(_first_prompt(_setup(arguments.subject, [])))
-    blocks = [{"name": name, "tokens": tokens(text)} for name, text in (("system", made.system), *made.blocks)]
+    counts = [(name, tokens(text)) for name, text in (("system", made.system), *made.blocks)]
     if arguments.json:
+        blocks = [{"name": name, "tokens": count} for name, count in counts]
         return show_json({"system": made.system, "user": made.user, "blocks": blocks})
     sys.stdout.write(f"{made.system}\n---\n{made.user}\n")
-    for block in blocks:
-        console.print(f"{block['tokens']:>7}  {block['name']}", style="dim", markup=False)
-    console.print(
-        f"{sum(block['tokens'] for block in blocks):>7}  tokens in all (estimated)", style="dim", markup=False
-    )
+    for name, count in [*counts, ("in all (estimated)", sum(count for _, count in counts))]:
+        console.print(f"{count:>7} tokens  {name}", style="dim", markup=False)
     return 0
 
 

@@ -15,7 +15,7 @@ from evolve import session
 from evolve.errors import EvolveError
 
 
-@hydra.main(version_base="1.3", config_path="pkg://configs", config_name="config")
+@hydra.main(version_base="1.3", config_path="pkg://configs", config_name="config")  # type: ignore[untyped-decorator]
 def main(composed: DictConfig) -> None:
     """Runs one combination in Hydra's directory for it; a job that fails leaves the others alone."""
     from evolve.cli import running

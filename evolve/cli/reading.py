@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -11,7 +12,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.syntax import Syntax
-from rich.table import Table
 from rich.text import Text
 
 from evolve.errors import RunError
@@ -37,17 +37,19 @@ def runs(arguments: argparse.Namespace) -> int:
         return show_json({"runs": found})
     if not found:
         console.print(f"No runs in {folder} or {folder / 'runs'}; start one with 'evolve run'.")
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("run", "state", "candidates", "best", "began", "folder"):
-        table.add_column(heading, justify="left", overflow="fold")
     for line in found:
         began = time.strftime("%Y-%m-%d %H:%M", time.localtime(line["created_at"]))
-        best = _metrics(line["best"]["metrics"]) if line["best"] else "-"
-        asked = str(line["candidates"].get("asked", "-"))
-        table.add_row(line["run_id"], line["state"], asked, best, began, line["folder"])
-    if found:
-        console.print(table)
+        best = _metrics(line["best"]["metrics"]) if line["best"] else "no ok candidate"
+        asked = line["candidates"].get("asked", "?")
+        where = shown_path(Path(line["folder"]))
+        console.print(f"{began}  {line['state']:<11}  {line['problem']:<20}  {asked:>6}  {best}  {where}", markup=False)
     return 0
+
+
+def shown_path(folder: Path) -> str:
+    """Returns a path relative to here where that is shorter."""
+    relative = os.path.relpath(folder)
+    return relative if not relative.startswith("..") else str(folder)
 
 
 def status(arguments: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from evolve import config, session
+from evolve.cli.reading import shown_path
 from evolve.cli.screen import screen_for
 from evolve.errors import UsageError
 from evolve.runner.launch import Ended
@@ -84,12 +85,6 @@ def report(ended: Ended) -> int:
     ):
         console.print(f"  {command:<60}  [dim]{what}[/dim]")
     return 0 if ended.state == "finished" else 1
-
-
-def shown_path(folder: Path) -> str:
-    """Returns a path relative to here where that is shorter."""
-    relative = os.path.relpath(folder)
-    return relative if not relative.startswith("..") else str(folder)
 
 
 def _best(ended: Ended) -> int:

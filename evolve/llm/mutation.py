@@ -8,79 +8,47 @@ name that nobody binds. Nothing here knows a problem.
 
 from __future__ import annotations
 
-import ast
-import builtins
-import symtable
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher
-from functools import cache, lru_cache
-from types import NoneType
 from typing import Any, NamedTuple
 
 import libcst as cst
 from numpy.random import Generator
 
+from evolve.llm.program import (
+    AUGMENTED,
+    ORDER,
+    PRECEDENCE,
+    STRINGS,
+    Path,
+    Program,
+    Site,
+    code,
+    facts,
+    keeps,
+    read,
+    value,
+)
+
 TRIES = 200
+NAMED = 0.7  # how often a constant that has a name (`scale = 0.3`) is preferred to one inside an expression
 FLIP, RESET = 0.06, 0.06  # how often a constant changes its sign or starts anew, instead of moving
-NAMED = 0.7
-SIGMA = (-1.5, 0.1)
+OCTAVES = (-1.5, 0.1)  # log10 of the standard deviation of a move, in factors of two: from 0.03 to 1.3
 BORROW = 0.15  # how often an edit takes from an inspiration, when there is one and the operator isn't crossover
 SIMPLE = (0.0, 0.1, 0.5, 1.0, 2.0)
 
-PRECEDENCE: dict[type, int] = {
-    cst.Add: 1, cst.Subtract: 1, cst.Multiply: 2, cst.Divide: 2, cst.FloorDivide: 2, cst.Modulo: 2, cst.Power: 3,
-}  # fmt: skip
 ARITHMETIC = (cst.Add, cst.Subtract, cst.Multiply, cst.Divide)
-AUGMENTED = (cst.AddAssign, cst.SubtractAssign, cst.MultiplyAssign, cst.DivideAssign)
-ORDER = (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual)
-FUNCTIONS = (
-    "sqrt exp log log1p log2 log10 sin cos tan tanh hypot abs floor ceil power square minimum maximum clip where"
-)
-MATHS = {"abs", "min", "max", "float", "pow"} | {f"{m}.{f}" for m in ("math", "np", "numpy") for f in FUNCTIONS.split()}
-COUNTS = {"range", "len"} | {f"np.{f}" for f in ("zeros", "ones", "empty", "full", "arange", "linspace", "reshape")}
-STRINGS = (cst.SimpleString, cst.ConcatenatedString, cst.FormattedString)
-NO_NUMBER = (*STRINGS, cst.List, cst.Tuple, cst.Dict, cst.Set, cst.ListComp)
 ATOMS = (*STRINGS, cst.Name, cst.Call, cst.Attribute, cst.Subscript, cst.List, cst.Dict, cst.Integer, cst.Float)
-COLLECTIONS = (cst.Tuple, cst.List, cst.Element, cst.StarredElement, cst.AssignTarget)
-COMPOUND = (cst.If, cst.For, cst.While, cst.With)
-TIGHT = (cst.BinaryOperation, cst.UnaryOperation, cst.Comparison, cst.ComparisonTarget, cst.BooleanOperation, cst.IfExp)
-FIXED = (cst.Return, cst.Import, cst.ImportFrom, cst.Global, cst.Nonlocal, cst.Pass)
-WRAPS = ("{x} * {c}", "{x} * {c}", "{x} + {d}", "{x} + {d}", "{x} + {y}", "{x} - {y}", "{x} * {y}", "{x} / {y}")
-WRAPS += ("{x} + {d} * {y}", "{x} ** 2", "-{x}")
+WRAPS = (
+    "{x} * {c}", "{x} * {c}", "{x} {d}", "{x} {d}", "{x} + {y}", "{x} - {y}", "{x} * {y}", "{x} / {y}",
+    "{x} {d} * {y}", "{x} ** 2", "-{x}",
+)  # fmt: skip
 PLAIN = ("abs({x})", "min({x}, {y})", "max({x}, {y})", "({x} if {y} < {z} else {c})")
 MATH = ("math.sqrt(abs({x}))", "math.tanh({x})", "math.log1p(abs({x}))", "math.exp(-abs({x}))")
-NUMPY = ("np.minimum({x}, {y})", "np.maximum({x}, {y})", "np.where({y} < {z}, {x}, {c})", "np.abs({x})", "np.tanh({x})")
-NUMPY += ("np.sqrt(np.abs({x}))", "np.log1p(np.abs({x}))", "np.exp(-np.abs({x}))")
-ROLES = (
-    "parameter",
-    "number",
-    "index",
-    "numeric",
-    "arithmetic",
-    "comparison",
-    "logic",
-    "boolean",
-    "statement",
-    "value",
-)
-# The fields that can hold a site, in the order of the text; strings, imports, annotations and decorators are left alone.
-FIELDS = (
-    "header", "leading_lines", "lines_after_decorators", "targets", "target", "params", "kwonly_params", "default", "func", "test",
-    "iter", "left", "comparisons", "comparator", "right", "expression", "elt", "for_in", "ifs", "inner_for_in", "value", "args",
-    "slice", "index", "lower", "upper", "step", "elements", "subject", "cases", "guard", "body", "handlers", "orelse",
-    "finalbody", "footer",
+NUMPY = (
+    "np.abs({x})", "np.minimum({x}, {y})", "np.maximum({x}, {y})", "np.where({y} < {z}, {x}, {c})", "np.tanh({x})",
+    "np.sqrt(np.abs({x}))", "np.log1p(np.abs({x}))", "np.exp(-np.abs({x}))",
 )  # fmt: skip
-
-Path = tuple[tuple[str, int], ...]
-
-
-class Site(NamedTuple):
-    """A place that may change; at a `tight` one all but an atom needs parentheses."""
-
-    path: Path
-    node: Any
-    function: str
-    tight: bool
 
 
 class Edit(NamedTuple):
@@ -97,172 +65,6 @@ class Child(NamedTuple):
     titles: tuple[str, ...]
 
 
-# ---------------------------------------------------------------- where a program may change
-
-
-class Program:
-    """A tree and its sites by role: number; index (a number that counts or indexes); numeric, boolean (expressions);
-    arithmetic, comparison, logic (their operators); statement."""
-
-    def __init__(self, tree: cst.Module, text: str):
-        self.tree = tree
-        self.sites: dict[str, list[Site]] = {role: [] for role in ROLES}
-        self.names: dict[str, list[str]] = {}  # function -> names that are used as numbers there
-        self.functions: dict[str, Site] = {}
-        self.wraps = (
-            WRAPS + (NUMPY if "import numpy as np" in text else PLAIN) + (MATH if "import math" in text else ())
-        )
-        self._open = "EVOLVE-BLOCK-START" not in text
-        self._visit(tree, Site((), tree, "", False), "value")
-        for site in self.sites.pop("value"):
-            if site.node.value in self.names.get(site.function, ()) or not self.sites["numeric"]:
-                self.sites["numeric"].append(site)
-
-    def _visit(self, node: Any, site: Site, role: str) -> None:
-        kind = type(node)
-        if kind is cst.EmptyLine:
-            note = node.comment.value if node.comment else ""
-            self._open = (self._open or "EVOLVE-BLOCK-START" in note) and "EVOLVE-BLOCK-END" not in note
-            return
-        for found in roles(node, role):
-            self._add(found, site)
-        function = site.function
-        if kind is cst.FunctionDef:
-            function = f"{function}.{node.name.value}" if function else node.name.value
-            self.functions[function] = site
-        for name, i, child in children(node):
-            below = Site((*site.path, (name, i)), child, function, kind in TIGHT)
-            self._visit(child, below, expected(node, name, role))
-
-    def _add(self, role: str, site: Site) -> None:
-        if role == "numeric" and type(site.node) is cst.Name:
-            names = self.names.setdefault(site.function, [])
-            if site.node.value not in names:
-                names.append(site.node.value)
-        if self._open:
-            self.sites[role].append(site)
-
-
-@lru_cache(maxsize=128)
-def read(text: str) -> Program:
-    """Parses a program; trees never change, so one is shared. Raises libcst.ParserSyntaxError."""
-    return Program(cst.parse_module(text), text)
-
-
-@cache
-def fields(kind: type[cst.CSTNode]) -> tuple[str, ...]:
-    """Returns the fields of a kind of node to look into."""
-    if issubclass(kind, cst.Import | cst.ImportFrom | cst.BaseString):
-        return ()
-    return tuple(name for name in FIELDS if name in kind.__dataclass_fields__)
-
-
-@cache
-def is_expression(kind: type[cst.CSTNode]) -> bool:
-    """Tells whether a kind of node is an expression (kinds are abstract classes, whose isinstance is slow)."""
-    return issubclass(kind, cst.BaseExpression)
-
-
-def children(node: cst.CSTNode) -> Iterator[tuple[str, int, cst.CSTNode]]:
-    """Yields (field, place in it or -1, child)."""
-    for name in fields(type(node)):
-        child = getattr(node, name)
-        if type(child) in (tuple, list):
-            for i, item in enumerate(child):
-                yield name, i, item
-        elif type(child) not in (NoneType, str, cst.MaybeSentinel):
-            yield name, -1, child
-
-
-def expected(node: Any, name: str, role: str) -> str:
-    """Says what a child is taken for: numeric, boolean, index, value (anything), or target (no expression of its own)."""
-    kind = type(node)
-    if name in ("target", "targets", "func") or (name == "value" and kind in (cst.Attribute, cst.Subscript)):
-        return "target"
-    if name == "test" or kind is cst.BooleanOperation:
-        return "boolean"
-    if kind is cst.UnaryOperation:
-        if type(node.operator) is cst.Not:
-            return "boolean"
-        return "target" if is_constant(node) else "index" if role == "index" else "numeric"
-    if kind is cst.BinaryOperation:
-        return "index" if role == "index" else "numeric" if is_numeric(node) else "value"
-    if kind in (cst.Subscript, cst.SubscriptElement, cst.Index, cst.Slice):
-        return "index"
-    if kind is cst.Comparison or kind is cst.ComparisonTarget:
-        operator = node.operator if kind is cst.ComparisonTarget else node.comparisons[0].operator
-        return "numeric" if type(operator) in ORDER else "value"
-    if kind is cst.AugAssign:
-        return "numeric" if type(node.operator) in AUGMENTED and is_numeric(node.value) else "value"
-    if kind is cst.Call:
-        return "numeric" if dotted(node.func) in MATHS else "index" if dotted(node.func) in COUNTS else "value"
-    if kind in (cst.Assign, cst.AnnAssign, cst.Param):
-        return "parameter"
-    if kind in (cst.Arg, cst.IfExp):
-        return role
-    return role if kind in COLLECTIONS and role in ("target", "index") else "value"
-
-
-def roles(node: Any, role: str) -> Iterator[str]:
-    """Yields the roles in which a node may change, given what is expected of it."""
-    kind = type(node)
-    if kind is cst.SimpleStatementLine or kind in COMPOUND:
-        if movable(node):
-            yield "statement"
-    elif kind is cst.AugAssign:
-        if type(node.operator) in AUGMENTED and type(node.value) not in NO_NUMBER:
-            yield "arithmetic"
-    elif role != "target" and is_expression(kind):
-        if is_constant(node):
-            if role == "parameter":
-                yield "parameter"
-            yield "index" if role == "index" else "number"
-        if kind is cst.BinaryOperation and is_numeric(node) and role != "index":
-            yield "arithmetic"
-        if kind is cst.BooleanOperation:
-            yield "logic"
-        if kind is cst.Comparison and type(node.comparisons[0].operator) in ORDER:
-            yield "comparison"
-        if role == "boolean" or kind in (cst.Comparison, cst.BooleanOperation):
-            yield "boolean"
-        elif role == "numeric" or (role in ("value", "parameter") and is_numeric(node)):
-            yield "numeric"
-        elif role in ("value", "parameter") and kind is cst.Name and node.value not in ("True", "False", "None"):
-            yield "value"
-
-
-def dotted(node: Any) -> str:
-    """Returns `a` or `a.b` for such a name, "" for all else."""
-    if type(node) is cst.Attribute and type(node.value) is cst.Name:
-        return f"{node.value.value}.{node.attr.value}"
-    return str(node.value) if type(node) is cst.Name else ""
-
-
-def is_constant(node: Any) -> bool:
-    """Tells whether a node is a literal integer or float, perhaps negative."""
-    if type(node) is cst.UnaryOperation and type(node.operator) is cst.Minus:
-        node = node.expression
-    return type(node) is cst.Float or (type(node) is cst.Integer and node.value.isdigit())
-
-
-def is_numeric(node: Any) -> bool:
-    """Tells whether an expression looks like a number (strings and lists don't)."""
-    kind = type(node)
-    if kind is cst.BinaryOperation:
-        numbers = type(node.left) not in NO_NUMBER and type(node.right) not in NO_NUMBER
-        return numbers and type(node.operator) in PRECEDENCE
-    if kind is cst.UnaryOperation:
-        return type(node.operator) in (cst.Minus, cst.Plus)
-    return kind in (cst.Integer, cst.Float) or (kind is cst.Call and dotted(node.func) in MATHS)
-
-
-def movable(node: Any) -> bool:
-    """Tells whether a statement may be copied, moved or removed: no return, import, definition or docstring."""
-    if type(node) is not cst.SimpleStatementLine:
-        return type(node) in COMPOUND
-    return not any(type(s) in FIXED or (type(s) is cst.Expr and type(s.value) in STRINGS) for s in node.body)
-
-
 # ---------------------------------------------------------------- changing a tree
 
 
@@ -274,11 +76,6 @@ def put(node: Any, path: Path, new: Any) -> Any:
     if i < 0:
         return node.with_changes(**{name: put(child, path[1:], new)})
     return node.with_changes(**{name: (*child[:i], put(child[i], path[1:], new), *child[i + 1 :])})
-
-
-def code(node: cst.CSTNode) -> str:
-    """Returns the text of a node."""
-    return EMPTY.code_for_node(node)
 
 
 def atom(node: Any) -> Any:
@@ -310,9 +107,6 @@ def within(site: Site) -> str:
     return f" in {site.function.split('.')[-1]}" if site.function else ""
 
 
-EMPTY = cst.Module(body=())
-
-
 # ---------------------------------------------------------------- operators: (program, donor, rng) -> Edit or None
 
 
@@ -326,7 +120,7 @@ def near(old: int | float, rng: Generator) -> str:
     elif old == 0:
         new = float(rng.normal() * 10.0 ** rng.uniform(-2, 0))
     else:
-        new = float(old * 2.0 ** (rng.normal() * 10.0 ** rng.uniform(*SIGMA)))
+        new = float(old * 2.0 ** (rng.normal() * 10.0 ** rng.uniform(*OCTAVES)))
     if isinstance(old, int):
         return str(round(new) if round(new) != old else old + pick(rng, (-1, 1)))
     return literal(new)
@@ -335,13 +129,6 @@ def near(old: int | float, rng: Generator) -> str:
 def literal(value: float) -> str:
     """Writes a float in five digits."""
     return repr(float(f"{value:.5g}"))
-
-
-def value(node: cst.CSTNode) -> int | float:
-    """Reads a literal, perhaps negative."""
-    number = ast.literal_eval(code(node))
-    assert isinstance(number, int | float)
-    return number
 
 
 def change_number(program: Program, donor: Program, rng: Generator, role: str = "number") -> Edit | None:
@@ -427,7 +214,15 @@ def replace_expression(program: Program, donor: Program, rng: Generator) -> Edit
         new = pick(rng, numeric_donors(donor, site.function))
     else:
         new = cst.parse_expression(literal(pick(rng, SIMPLE)))
-    return new and Edit(place(program.tree, site, new), f"replace {short(site.node)} by {short(new)}{within(site)}")
+    if new is None or code(new) == code(site.node):
+        return None
+    return Edit(place(program.tree, site, new), f"replace {short(site.node)} by {short(new)}{within(site)}")
+
+
+def wraps(program: Program) -> tuple[str, ...]:
+    """Returns the templates for which the program has the imports."""
+    lib = NUMPY if "import numpy as np" in program.text else PLAIN
+    return WRAPS + lib + (MATH if "import math" in program.text else ())
 
 
 def wrap_expression(program: Program, donor: Program, rng: Generator) -> Edit | None:
@@ -439,7 +234,7 @@ def wrap_expression(program: Program, donor: Program, rng: Generator) -> Edit | 
     y, z = (code(atom(pick(rng, pool))) for _ in "yz")
     scale, step = literal(2.0 ** (rng.normal() * 0.5)), rng.normal() * 10.0 ** rng.uniform(-2, 0)
     signed = f"{'-' if step < 0 else '+'} {literal(abs(step))}"
-    new = pick(rng, program.wraps).format(x=code(atom(site.node)), y=y, z=z, c=scale, d=signed)
+    new = pick(rng, wraps(program)).format(x=code(atom(site.node)), y=y, z=z, c=scale, d=signed)
     return Edit(place(program.tree, site, new), f"put {short(new)} for {short(site.node)}{within(site)}")
 
 
@@ -468,14 +263,14 @@ def copy_statement(program: Program, donor: Program, rng: Generator) -> Edit | N
     copy = source.node.with_changes(leading_lines=())
     both = (site.node, copy) if rng.random() < 0.7 else (copy, site.node)
     tree = splice(program, site, 1, both)
-    return tree and Edit(tree, f"insert {short(first_line(source.node))}{within(site)}")
+    return None if tree is None else Edit(tree, f"insert {short(first_line(source.node))}{within(site)}")
 
 
 def remove_statement(program: Program, donor: Program, rng: Generator) -> Edit | None:
     if (site := pick(rng, statements(program))) is None:
         return None
     tree = splice(program, site, 1, ())
-    return tree and Edit(tree, f"remove {short(first_line(site.node))}{within(site)}")
+    return None if tree is None else Edit(tree, f"remove {short(first_line(site.node))}{within(site)}")
 
 
 def swap_statements(program: Program, donor: Program, rng: Generator) -> Edit | None:
@@ -485,7 +280,7 @@ def swap_statements(program: Program, donor: Program, rng: Generator) -> Edit | 
     if pair is None:
         return None
     tree = splice(program, pair[0], 2, (pair[1].node, pair[0].node))
-    return tree and Edit(tree, f"move {short(first_line(pair[0].node))} down{within(pair[0])}")
+    return None if tree is None else Edit(tree, f"move {short(first_line(pair[0].node))} down{within(pair[0])}")
 
 
 def first_line(node: cst.CSTNode) -> str:
@@ -569,97 +364,31 @@ def mutate(
         return None
     for attempt in range(TRIES):
         count = 1 + int(rng.poisson(mutations - 1)) if attempt < TRIES // 2 else 1
-        child = vary(parent, text, donors, rng, count, crossover and attempt < TRIES // 2)
-        if child is not None and child.text != text and keeps(before, facts(child.text)):
-            return child
+        child, titles = vary(parent, donors, rng, count, crossover and attempt < TRIES // 2)
+        if titles and keeps(parent, child, before, facts(changed := child.tree.code)):
+            return Child(changed, tuple(titles))
     return None
 
 
 def vary(
-    program: Program, text: str, donors: Sequence[str], rng: Generator, count: int, crossover: bool
-) -> Child | None:
+    program: Program, donors: Sequence[str], rng: Generator, count: int, crossover: bool
+) -> tuple[Program, list[str]]:
     """Makes `count` edits one after the other; those for which there is no place are left out."""
-    tree, titles = program.tree, list[str]()
-    for _ in range(count):
-        if tree is not program.tree:
-            program = Program(tree, text)
-        borrow = bool(donors) and ((crossover and not titles) or rng.random() < BORROW)
-        operators, weights = zip(*(CROSSOVERS if borrow else MUTATIONS), strict=True)
-        operator = operators[int(rng.choice(len(operators), p=[w / sum(weights) for w in weights]))]
+    titles: list[str] = []
+    for k in range(count):
+        borrow = bool(donors) and ((crossover and k == 0) or rng.random() < BORROW)
+        operator = weighted(CROSSOVERS if borrow else MUTATIONS, rng)
         try:
             edit = operator(program, read(pick(rng, donors)) if borrow else program, rng)
         except (cst.ParserSyntaxError, cst.CSTValidationError):
             continue
         if edit is not None:
-            tree = edit.tree
+            program = Program(edit.tree, program.text)
             titles.append(edit.title)
-    return Child(tree.code, tuple(titles)) if titles else None
+    return program, titles
 
 
-class Facts(NamedTuple):
-    """What a text means and what must outlive a change of it."""
-
-    meaning: str
-    functions: frozenset[tuple[str, ...]]
-    unbound: frozenset[str]
-    frozen: tuple[str, ...]
-
-
-@lru_cache(maxsize=256)
-def facts(text: str) -> Facts | None:
-    """Reads a program's facts, None where it doesn't compile."""
-    try:
-        tree = ast.parse(text)
-        compile(tree, "<candidate>", "exec", dont_inherit=True)
-        table = symtable.symtable(text, "<candidate>", "exec")
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-    functions = frozenset(signature(node) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
-    bound = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported() or s.is_namespace()}
-    lines, frozen, end = text.split("\n"), [], 0
-    for start, stop in (*regions(text), (len(text.split("\n")), 0)):
-        frozen.append("\n".join(lines[end:start]))
-        end = stop
-    return Facts(ast.dump(tree), functions, frozenset(used(table)) - bound - set(dir(builtins)), tuple(frozen))
-
-
-def signature(node: ast.FunctionDef) -> tuple[str, ...]:
-    """Returns a function's name, its parameters' names, and whether it returns something."""
-    arguments = [argument.arg for argument in ast.walk(node.args) if isinstance(argument, ast.arg)]
-    returns = any(isinstance(inner, ast.Return) and inner.value for inner in ast.walk(node))
-    return (node.name, *arguments, "->" if returns else "")
-
-
-def used(table: symtable.SymbolTable) -> Iterator[str]:
-    """Yields the names that are read as globals, in any scope."""
-    for symbol in table.get_symbols():
-        if symbol.is_referenced() and (symbol.is_global() or table.get_type() == "module"):
-            yield symbol.get_name()
-    for inner in table.get_children():
-        yield from used(inner)
-
-
-def keeps(before: Facts, after: Facts | None) -> bool:
-    """Tells whether a changed program may stand as a child."""
-    return (
-        after is not None
-        and after.meaning != before.meaning
-        and after.functions >= before.functions
-        and after.unbound <= before.unbound
-        and after.frozen == before.frozen
-    )
-
-
-def regions(text: str) -> list[tuple[int, int]]:
-    """Returns the line ranges that may change: those strictly between EVOLVE-BLOCK markers, all where there are none."""
-    lines = text.removesuffix("\n").split("\n")
-    found, start = [], None
-    for i, line in enumerate(lines):
-        if "EVOLVE-BLOCK-START" in line:
-            start = i + 1
-        elif "EVOLVE-BLOCK-END" in line and start is not None:
-            found.append((start, i))
-            start = None
-    if start is not None:
-        found.append((start, len(lines)))
-    return found if "EVOLVE-BLOCK-START" in text else [(0, len(lines))]
+def weighted(operators: Sequence[tuple[Operator, float]], rng: Generator) -> Operator:
+    """Draws an operator by its weight."""
+    weights = [weight for _, weight in operators]
+    return operators[int(rng.choice(len(operators), p=[weight / sum(weights) for weight in weights]))][0]

@@ -70,7 +70,7 @@ def answer(prompt: Prompt, mutations: float) -> str:
 
 def editable(prompt: Prompt) -> list[str]:
     """Returns the paths of the Python files that may change. Raises FatalError where there are none that parse."""
-    from evolve.llm.mutation import facts
+    from evolve.llm.program import facts
 
     paths = sorted(path for path in prompt.editable if path in prompt.parent)
     python = [path for path in paths if path.endswith(".py")]
@@ -103,7 +103,7 @@ def diff(old: str, new: str, path: str = "") -> str | None:
     The SEARCH lines occur exactly once, in the old text and when the blocks are applied in turn, and stay within the
     EVOLVE-BLOCK they change.
     """
-    from evolve.llm.mutation import regions
+    from evolve.llm.program import regions
 
     before, after = old.split("\n"), new.split("\n")
     ranges = list(zip(regions(old), regions(new), strict=True))

@@ -69,9 +69,13 @@ def _problem(problem: Problem) -> str:
             "description": problem.description or f"Improve `{problem.entry}`.",
             "objectives": ", ".join(f"{directions[sign]} {name}" for name, sign in problem.objectives.items()),
             "known": f"Best known {problem.objective}: {number(best)}.\n" if best is not None else "",
-            "entry": f"Called: `{problem.entry}`. Time limit: {problem.stages[-1].timeout_s:g} s.",
+            "entry": f"Called: `{problem.entry}`. Time limits: {_limits(problem)}.",
         },
     )
+
+
+def _limits(problem: Problem) -> str:
+    return ", ".join(f"stage {stage.name} {stage.timeout_s:g} s" for stage in problem.stages)
 
 
 def _inspiration(problem: Problem, candidate: Candidate, parent: Candidate) -> str:

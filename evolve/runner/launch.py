@@ -308,6 +308,6 @@ def checked(setup: Setup, row: Row) -> None:
     """Raises RunError when the problem's content is not the one that the run was made with."""
     if setup.problem.hash != row["problem_hash"]:
         raise RunError(
-            f"problem {row['problem']} has changed since run {row['run_id']} began (its content's hash is another); restore the "
-            f"folder {row['problem_path']} as it was, or start a new run"
+            f"problem {row['problem']} has changed since run {row['run_id']} began (its content has another hash); "
+            f"restore the folder {row['problem_path']} as it was, or start a new run"
         )

@@ -58,7 +58,12 @@ def make_problem(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Prob
 
 @pytest.fixture(scope="session")
 def tiny(make_problem: Callable[..., Problem]) -> Problem:
-    return make_problem(timeout_s=0.7, wall_s=20.0, memory_mb=300)
+    return make_problem(timeout_s=20.0, memory_mb=300)
+
+
+@pytest.fixture(scope="session")
+def hasty(make_problem: Callable[..., Problem]) -> Problem:
+    return make_problem(timeout_s=0.5, wall_s=60.0)
 
 
 @pytest_asyncio.fixture(

@@ -77,6 +77,12 @@ async def test_on_stage_may_be_awaited(problem: Problem) -> None:
     assert seen == ["fast", "main"]
 
 
+async def test_stored_stages_are_not_run_again(problem: Problem) -> None:
+    pool = InlinePool(main=done("main", 3.0))
+    evaluation = await Cascade(pool).evaluate(problem, {}, done=[done("fast", 1.0)], thresholds={"fast": 0.5})
+    assert (evaluation.score, pool.ran, len(evaluation.stages)) == (3.0, ["main"], 2)
+
+
 @pytest.mark.parametrize("level", ["strict", "guarded", "nonsense"])
 def test_levels_that_are_not_there_are_refused(level: str) -> None:
     with pytest.raises(EvolveError, match=f"evaluator.isolation={level}"):
