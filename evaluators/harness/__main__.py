@@ -61,8 +61,8 @@ class Zygote:
         """Returns True when the worker has written, False when it is gone; ends a candidate that died meanwhile."""
         while True:
             poller = select.poll()
-            for source in (self._control, self._term[0], *([self._pidfd] if self._child else [])):
-                poller.register(source, select.POLLIN)
+            for descriptor in (self._control.fileno(), self._term[0].fileno(), self._pidfd)[: 3 if self._child else 2]:
+                poller.register(descriptor, select.POLLIN)
             ready = {descriptor for descriptor, _ in poller.poll()}
             if self._term[0].fileno() in ready:
                 return False
