@@ -11,6 +11,7 @@ import gc
 import importlib
 import os
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -112,13 +113,24 @@ class Zygote:
 
 
 def main() -> None:
-    tree.die_with_parent(int(sys.argv[2]), signal.SIGTERM)
+    number, parent = map(int, sys.argv[1:])
+    tree.die_with_parent(parent, signal.SIGTERM)
     tree.adopt_orphans()
     for name in ("session", "tree", "wire"):  # a candidate's own module of that name is its own
         del sys.modules[name]
     sys.path.remove(os.path.dirname(os.path.abspath(__file__)))
-    sys.argv[1:], control = [], socket.socket(fileno=int(sys.argv[1]))
-    Zygote(control).serve()
+    del sys.argv[1:]
+    try:
+        Zygote(socket.socket(fileno=number)).serve()
+    finally:
+        if os.getppid() != parent:
+            _remove_home(os.environ["HOME"])
+
+
+def _remove_home(home: str) -> None:
+    """Removes a dead worker's folder, scratch folders included: whoever had made it may be dead as well."""
+    if os.path.basename(home).startswith("evolve-worker-"):
+        shutil.rmtree(home, ignore_errors=True)
 
 
 if __name__ == "__main__":

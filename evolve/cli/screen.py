@@ -22,7 +22,7 @@ from evolve.runner.runner import Runner
 BARS = "▁▂▃▄▅▆▇█"
 REFRESH_S = 0.25
 LINE_EVERY_S = 10.0
-SHOWN_AT_ONCE = ("infra", "evaluator_error", "paused", "failed", "draining", "llm")
+SHOWN_AT_ONCE = ("cost", "infra", "evaluator_error", "paused", "failed", "draining", "llm")
 
 
 def screen_for(stream: TextIO) -> Screen:
@@ -169,7 +169,9 @@ def view(runner: Runner, history: list[float]) -> RenderableType:
         Text(f"{progress(runner)}   {clock(runner.wall_s())}   {spending(runner)}   calls {runner.spent.calls}"),
     ]
     if budget:
-        parts.append(ProgressBar(total=budget, completed=told, width=72))
+        bar = Table.grid()  # a bar alone ends without a line break
+        bar.add_row(ProgressBar(total=budget, completed=told, width=72))
+        parts.append(bar)
     if history:
         best = runner.search.best
         parts.append(Text.assemble(

@@ -8,6 +8,7 @@ name that nobody binds. Nothing here knows a problem.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher
 from typing import Any, NamedTuple
@@ -92,8 +93,8 @@ def place(tree: cst.Module, site: Site, new: str | cst.BaseExpression) -> cst.Mo
 
 
 def short(node: cst.CSTNode | str) -> str:
-    """Returns one word for a title."""
-    word = "".join((node if isinstance(node, str) else code(node)).split())
+    """Returns a few characters for a title, without spaces where words don't need them."""
+    word = re.sub(r"\s*([^\w\s])\s*", r"\1", " ".join((node if isinstance(node, str) else code(node)).split()))
     return word if len(word) <= 24 else word[:21] + "..."
 
 
@@ -234,8 +235,9 @@ def wrap_expression(program: Program, donor: Program, rng: Generator) -> Edit | 
     y, z = (code(atom(pick(rng, pool))) for _ in "yz")
     scale, step = literal(2.0 ** (rng.normal() * 0.5)), rng.normal() * 10.0 ** rng.uniform(-2, 0)
     signed = f"{'-' if step < 0 else '+'} {literal(abs(step))}"
-    new = pick(rng, wraps(program)).format(x=code(atom(site.node)), y=y, z=z, c=scale, d=signed)
-    return Edit(place(program.tree, site, new), f"put {short(new)} for {short(site.node)}{within(site)}")
+    template, values = pick(rng, wraps(program)), {"y": y, "z": z, "c": scale, "d": signed}
+    tree = place(program.tree, site, template.format(x=code(atom(site.node)), **values))
+    return Edit(tree, f"put {short(template.format(x='_', **values))} around {short(site.node)}{within(site)}")
 
 
 def statements(program: Program) -> list[Site]:
@@ -380,7 +382,7 @@ def vary(
         operator = weighted(CROSSOVERS if borrow else MUTATIONS, rng)
         try:
             edit = operator(program, read(pick(rng, donors)) if borrow else program, rng)
-        except (cst.ParserSyntaxError, cst.CSTValidationError):
+        except (cst.ParserSyntaxError, cst.CSTValidationError, OverflowError):  # the last from constants like 10**400
             continue
         if edit is not None:
             program = Program(edit.tree, program.text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 from importlib import import_module
@@ -13,6 +14,8 @@ from evolve.errors import FatalError, UsageError
 from evolve.llm.provider import slots
 from evolve.types import Completion, Prompt
 
+FENCE = re.compile(r"<{5,} ?SEARCH|={5,}\s*$|>{5,} ?REPLACE")  # a line that the blocks' format would read as its own
+TRIES = 10  # for a change that the blocks can express
 Hunk = tuple[int, int, int, int]  # old lines i1 .. i2 become new lines j1 .. j2
 
 
@@ -23,7 +26,6 @@ class Offline:
     """
 
     model = "offline"
-
     attempts = 1
 
     def __init__(self, mutations: float = 1.7, concurrency: int = 2):
@@ -55,14 +57,14 @@ def answer(prompt: Prompt, mutations: float) -> str:
     for i in rng.permutation(len(paths)):
         path = paths[i]
         others = [files[path] for files in prompt.inspirations if path in files]
-        for _ in range(3):
-            child = mutate(
-                prompt.parent[path], others, rng, mutations=mutations, crossover=prompt.operator == "crossover"
-            )
-            blocks = child and diff(prompt.parent[path], child.text, path if len(prompt.parent) > 1 else "")
-            if child is None or blocks is None:
-                continue
-            return f"TITLE: {title(child.titles)}\nHYPOTHESIS: {hypothesis(child.titles)}\n\n{blocks}"
+        for _ in range(TRIES):
+            crossover = prompt.operator == "crossover"
+            child = mutate(prompt.parent[path], others, rng, mutations=mutations, crossover=crossover)
+            if child is None:
+                break
+            blocks = diff(prompt.parent[path], child.text, path if len(prompt.parent) > 1 else "")
+            if blocks is not None:
+                return f"TITLE: {title(child.titles)}\nHYPOTHESIS: {hypothesis(child.titles)}\n\n{blocks}"
     raise FatalError(
         f"llm=offline found nothing to change in {', '.join(paths)}; use another llm or widen what may change."
     )
@@ -70,7 +72,7 @@ def answer(prompt: Prompt, mutations: float) -> str:
 
 def editable(prompt: Prompt) -> list[str]:
     """Returns the paths of the Python files that may change. Raises FatalError where there are none that parse."""
-    from evolve.llm.program import facts
+    from evolve.llm.program import parses
 
     paths = sorted(path for path in prompt.editable if path in prompt.parent)
     python = [path for path in paths if path.endswith(".py")]
@@ -78,7 +80,7 @@ def editable(prompt: Prompt) -> list[str]:
         raise FatalError(
             f"llm=offline mutates Python only and may edit {', '.join(paths) or 'no file'}; use another llm."
         )
-    sound = [path for path in python if facts(prompt.parent[path]) is not None]
+    sound = [path for path in python if parses(prompt.parent[path])]
     if not sound:
         raise FatalError(f"llm=offline can't parse {', '.join(python)} of the parent as Python; use another llm.")
     return sound
@@ -105,7 +107,7 @@ def diff(old: str, new: str, path: str = "") -> str | None:
     """
     from evolve.llm.program import regions
 
-    before, after = old.split("\n"), new.split("\n")
+    before, after = (text.removesuffix("\n").split("\n") for text in (old, new))
     ranges = list(zip(regions(old), regions(new), strict=True))
     for wide in (False, True):
         found = [hunk for (start, stop), other in ranges for hunk in hunks(before, after, start, stop, other, wide)]
@@ -149,7 +151,7 @@ def applies(before: list[str], after: list[str], found: list[Hunk]) -> bool:
     now = before
     for i1, i2, j1, j2 in found:
         old, new = before[i1:i2], after[j1:j2]
-        if any(line.startswith(("<<<<<<< ", ">>>>>>> ")) or line.rstrip() == "=======" for line in old + new):
+        if any(FENCE.match(line) for line in old + new):
             return False
         if occurrences(before, old) != 1 or occurrences(now, old) != 1:
             return False

@@ -304,6 +304,15 @@ def facts(text: str) -> Facts | None:
     return Facts(meaning(compiled), imported, frozenset(unbound(table)), frozen(text))
 
 
+def parses(text: str) -> bool:
+    """Tells whether a text is a program that both Python and libcst can read."""
+    try:
+        read(text)
+    except cst.ParserSyntaxError:
+        return False
+    return facts(text) is not None
+
+
 def keeps(before: Program, after: Program, old: Facts, new: Facts | None) -> bool:
     """Tells whether a changed program may stand as a child: it means something else, and nothing is lost."""
     return (

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from types import CodeType
 
 from evolve.types import Files
 
@@ -188,13 +189,34 @@ def _check_markers(path: str, before: str | None, after: str) -> None:
 def fingerprint(files: Files) -> str:
     """Returns a hash that is equal for texts that differ only in layout and comments (Python), or white space (others)."""
     parts = [f"{path}\0{_normalised(path, text)}" for path, text in sorted(files.items())]
-    return hashlib.sha256("\1".join(parts).encode()).hexdigest()[:32]
+    return hashlib.sha256("\1".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _normalised(path: str, text: str) -> str:
     if path.endswith(".py"):
         try:
-            return ast.dump(ast.parse(text))
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return _meaning(compile(text, "", "exec", dont_inherit=True))
+        except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
             pass  # text that is no Python is compared as text
     return "\n".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
+
+
+def _meaning(code: CodeType) -> str:
+    """Returns what a code object does, without where in the text it does it (a tenth of the cost of dumping a tree)."""
+    names = (code.co_names, code.co_varnames, code.co_cellvars, code.co_freevars)
+    shape = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
+    return f"{shape}{names}{code.co_code.hex()}{code.co_exceptiontable.hex()}{_constants(code.co_consts)}"
+
+
+def _constants(values: Iterable[object]) -> str:
+    return "".join(f"({_constant(value)})" for value in values)
+
+
+def _constant(value: object) -> str:
+    if isinstance(value, CodeType):
+        return _meaning(value)
+    if isinstance(value, frozenset):
+        return "{" + ",".join(sorted(map(_constant, value))) + "}"  # its order is not the same in every process
+    return "[" + _constants(value) + "]" if isinstance(value, tuple) else f"{type(value).__name__} {value!r}"

@@ -14,17 +14,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-from evolve.errors import RunError
+from evolve.errors import RunError, UsageError
 from evolve.llm.provider import Provider
 from evolve.population import Store, Writer, create_run
 from evolve.population.store import Row
 from evolve.problem import Problem
+from evolve.proposer import build
 from evolve.runner import rundir
 from evolve.runner.budget import Budget, Spent
 from evolve.runner.runner import Evaluator, Pending, Proposed, Runner
 from evolve.search import Search
 from evolve.search.search import request_of
-from evolve.types import Evaluation, Files, ProposalRequest, StageOutcome, Status
+from evolve.types import Candidate, Evaluation, Files, ProposalRequest, StageOutcome, Status
 
 DISTRIBUTION = "evolve-engine"
 
@@ -67,6 +68,7 @@ async def start(setup: Setup, run_id: str, folder: Path, url: str, screen: Scree
         store = Store(url, create=True)
         async with _started(setup):
             founders = await _founders(setup)
+            _show_price(setup, founders, screen)
             ref = _create(setup, store, run_id, folder)
             writer = Writer(store, ref.run_id)
             writer.claim()
@@ -82,6 +84,7 @@ async def resume(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen)
     writer = Writer(store, ref.run_id)
     writer.claim()
     async with _started(setup):
+        _show_price(setup, (), screen)
         search = Search.load(store.events(ref.run_id), **setup.search_settings)
         runner = _runner(setup, search, store, writer, _spent(store, ref.run_id), screen, resumed=True)
         return await _carry_out(runner, ref, screen, ())
@@ -139,6 +142,27 @@ async def _founders(setup: Setup) -> list[tuple[Files, Evaluation]]:
         f"problem={setup.problem.name}: {whose}: {lines[-1] if lines else 'no reason given'}; "
         f"'evolve check {setup.config['problem']}' shows all of it"
     )
+
+
+def _show_price(setup: Setup, founders: Sequence[tuple[Files, Evaluation]], screen: Screen) -> None:
+    """Says what a paid model can cost at most. Raises UsageError for a budget in dollars and a model without a price."""
+    files = next((files for files, evaluation in founders if evaluation.status is Status.OK), setup.problem.initials[0])
+    first = build(
+        setup.problem, operator="diff", parent=Candidate(id=1, status=Status.OK, files=files), inspirations=(), tried=()
+    )
+    ceiling = setup.provider.ceiling_usd(first)
+    budget = setup.budget
+    if budget.usd is not None and ceiling is None:
+        raise UsageError(
+            f"budget.usd={budget.usd:g}: {setup.provider.model} has no known price; set llm.price="
+            "{input_usd_per_mtok: X, output_usd_per_mtok: Y} or budget.usd=null"
+        )
+    if ceiling and budget.usd is None and budget.candidates:
+        most = ceiling * budget.candidates
+        screen.note(
+            "cost",
+            f"{budget.candidates} calls like the first can cost up to ${most:.2f}; budget.usd=X is never exceeded",
+        )
 
 
 def _create(setup: Setup, store: Store, run_id: str, folder: Path) -> rundir.RunRef:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from evolve.errors import EvolveError, FatalError, ProviderError, RunError, TransientError
+from evolve.errors import EvolveError, FatalError, RunError
 from evolve.llm.provider import Provider
 from evolve.population import Store, Writer, digest
 from evolve.problem import Problem
 from evolve.proposer import EditError, apply, build, fingerprint
+from evolve.runner import calls
 from evolve.runner.budget import Budget, Spent
+from evolve.runner.calls import OutOfMoney
 from evolve.runner.meter import Meter
 from evolve.search import Search
 from evolve.search.randomness import entropy, generator
@@ -34,9 +35,6 @@ from evolve.types import (
 HEARTBEAT_S = 5.0
 PAUSE_AFTER = 5  # so many infra or evaluator faults in a row pause the run
 CACHED = 1024  # candidates kept in memory for prompts
-BACKOFF_S = 1.0  # before the second attempt at a call; doubled for each further one
-BACKOFF_MOST_S = 60.0
-SEPARATOR = "\n---\n"  # between the system and the user part of a stored prompt
 
 
 class Evaluator(Protocol):
@@ -125,7 +123,11 @@ class Runner:
         self.evaluator_meter = Meter(evaluator.slots, clock, busy.get("evaluators", 0.0))
         self._clock = clock
         self._wall_before, self._began = spent.wall_s, clock()
-        self._last_call, self._last_evaluation = last_ids
+        self.calls = calls.Calls(
+            provider=provider, writer=writer, budget=budget, spent=spent, meter=self.llm_meter,
+            last_id=last_ids[0], seed=search.seed, note=note, clock=clock,
+        )  # fmt: skip
+        self._last_evaluation = last_ids[1]
         self._fingerprints = fingerprints if fingerprints is not None else {}
         self._pending = pending or Pending()
         self._cache: OrderedDict[int, Candidate] = OrderedDict()
@@ -139,10 +141,7 @@ class Runner:
         self._evaluations: set[asyncio.Task[None]] = set()
         self._durable: dict[int, asyncio.Future[None]] = {}  # proposed and not yet evaluated -> its row's commit
         self._faults = 0
-        self._calls_out = 0
-        self._call_ended = asyncio.Event()
         self._draining = False
-        self._stopping = asyncio.Event()
         self._done = asyncio.Event()
         self.fault: BaseException | None = None  # a fault in Evolve itself, for --debug
 
@@ -299,16 +298,21 @@ class Runner:
     # ------------------------------------------------------------ proposing
 
     async def _propose(self, request: ProposalRequest) -> None:
-        prompt = await asyncio.to_thread(self._prompt, request)
-        completion = await self._complete(request.id, prompt)
+        wanted = [candidate for candidate in (request.parent, *request.inspirations, *request.tried) if candidate]
+        if any(candidate not in self._cache for candidate in wanted):
+            await asyncio.to_thread(self._candidates, wanted)
+        prompt = self._prompt(request, self._candidates(wanted))
+        completion = await self.calls.complete(request.id, prompt, self._pending.attempts.get(request.id, 0))
         if isinstance(completion, Completion):
             self._answers[request.id] = completion.text
+        elif isinstance(completion, FatalError):
+            self._stop("failed", str(completion))
+        elif isinstance(completion, OutOfMoney):
+            self._stop("finished", str(completion))
         elif completion is not None:
-            self._results[request.id] = Evaluation(status=Status.INFRA, feedback=completion)
+            self._results[request.id] = Evaluation(status=Status.INFRA, feedback=str(completion))
 
-    def _prompt(self, request: ProposalRequest) -> Prompt:
-        wanted = [request.parent or 0, *request.inspirations, *request.tried]
-        known = self._candidates([candidate for candidate in wanted if candidate])
+    def _prompt(self, request: ProposalRequest, known: Mapping[int, Candidate]) -> Prompt:
         prompt = build(
             self.problem,
             operator=request.operator,
@@ -320,91 +324,8 @@ class Runner:
         stored = self._pending.prompts.get(request.id)
         if stored is None:
             return prompt
-        system, _, user = stored.partition(SEPARATOR)
+        system, _, user = stored.partition(calls.SEPARATOR)
         return replace(prompt, system=system, user=user)
-
-    async def _complete(self, candidate: int, prompt: Prompt) -> Completion | str | None:
-        """Returns the completion, or why there is none; None when the run ends before there is an answer."""
-        made = self._pending.attempts.get(candidate, 0)
-        error = ProviderError("no attempt was made")
-        for attempt in range(self.provider.attempts):
-            ceiling = self.provider.ceiling_usd(prompt)
-            if not await self._reserve(ceiling) or self._draining:
-                return None
-            answer = await self._call(candidate, prompt, made + attempt, ceiling)
-            if isinstance(answer, Completion):
-                return answer
-            error = answer
-            if isinstance(error, FatalError):
-                self._stop("failed", str(error))
-                return None
-            if not isinstance(error, TransientError):
-                break
-            await self._back_off(candidate, attempt, error)
-        return str(error)
-
-    async def _reserve(self, ceiling: float | None) -> bool:
-        """Waits for calls in flight to give back what they did not use; False when no call of that price is affordable."""
-        while not self.spent.affords(self.budget, ceiling):
-            if not self._calls_out:
-                self._out_of_money(ceiling)
-                return False
-            self._call_ended.clear()
-            await self._call_ended.wait()
-        return True
-
-    async def _call(
-        self, candidate: int, prompt: Prompt, number: int, ceiling: float | None
-    ) -> Completion | ProviderError:
-        """Makes one attempt: its row is durable before it leaves, its answer before anything is made of it."""
-        self._last_call += 1
-        call = self._last_call
-        columns = {"candidate": candidate, "purpose": "propose", "number": number, "model": self.provider.model}
-        text = prompt.system + SEPARATOR + prompt.user
-        with self._reserved(ceiling):
-            await self.writer.write(self.writer.call_sent(call, prompt=text, reserved_usd=ceiling, **columns))
-            began = self._clock()
-            try:
-                with self.llm_meter.occupied():
-                    completion = await self.provider.complete(prompt, call=f"{self.writer.run_id}/{call}")
-            except ProviderError as error:
-                self.note("llm", f"call {call} failed: {error}")
-                await self.writer.write(self.writer.call_failed(call, str(error), self._clock() - began))
-                return error
-            self._count(completion)
-            await self.writer.write(self.writer.call_done(call, completion, self._clock() - began))
-            return completion
-
-    @contextmanager
-    def _reserved(self, ceiling: float | None) -> Iterator[None]:
-        self.spent.calls += 1
-        self.spent.held_usd += ceiling or 0.0
-        self._calls_out += 1
-        try:
-            yield
-        finally:
-            self.spent.held_usd -= ceiling or 0.0
-            self._calls_out -= 1
-            self._call_ended.set()
-
-    def _count(self, completion: Completion) -> None:
-        self.spent.cost_usd += completion.cost_usd or 0.0
-        self.spent.unpriced += completion.cost_usd is None
-        self.spent.tokens_in += completion.tokens_in
-        self.spent.tokens_out += completion.tokens_out
-
-    def _out_of_money(self, ceiling: float | None) -> None:
-        left = (self.budget.usd or 0.0) - self.spent.cost_usd - self.spent.lost_usd
-        price = "of no known price (set llm.price)" if ceiling is None else f"of up to {ceiling:.4f} dollars"
-        self._stop("finished", f"budget.usd: {left:.4f} dollars are left, the next call is one {price}")
-
-    async def _back_off(self, candidate: int, attempt: int, error: TransientError) -> None:
-        """Waits before the next attempt: doubling, with jitter, at least what the provider asked for."""
-        if attempt + 1 < self.provider.attempts:
-            jitter = 0.5 + generator(self.search.seed, f"back off {attempt}", candidate).random()
-            wait = min(BACKOFF_MOST_S, BACKOFF_S * 2**attempt) * jitter
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), max(wait, error.retry_after_s or 0.0))
 
     # ------------------------------------------------------------ from completion to candidate
 
@@ -583,7 +504,7 @@ class Runner:
         """Ends the run: nothing new starts; what is in flight ends and counts."""
         self._set_state(state, reason)
         self._draining = True
-        self._stopping.set()
+        self.calls.end()
         if state in ("failed", "paused"):
             self.note(state, reason)
 

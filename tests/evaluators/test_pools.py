@@ -7,6 +7,8 @@ import os
 import re
 import select
 import signal
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -306,6 +308,33 @@ def f():
     os.kill(worker, signal.SIGKILL)
     assert (await task).score == 7
     assert gone(int(daemon.read_text()))
+
+
+async def test_nothing_outlives_a_killed_runner(make_problem: Make, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    source = f"""{DAEMON}
+def f():
+    daemon({str(tmp_path / "daemon")!r})
+    with open({str(tmp_path / "fifo")!r}, "w") as file:
+        file.write(f"{{os.getpid()}} {{os.getppid()}} {{os.getcwd()}}")
+    time.sleep(100)
+"""
+    program = f"""
+import asyncio, evaluators
+from evolve.problem import load_problem
+async def main():
+    cascade = evaluators.local(1)
+    await cascade.start()
+    await cascade.evaluate(load_problem({str(make_problem(timeout_s=100.0).path)!r}), {{"initial.py": {source!r}}})
+asyncio.run(main())
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    runner = subprocess.Popen([sys.executable, "-c", program], env=environment)
+    candidate, zygote, folder = (await asyncio.to_thread((tmp_path / "fifo").read_text)).split()
+    runner.kill()
+    runner.wait()
+    assert gone(int(candidate)) and gone(int((tmp_path / "daemon").read_text())) and gone(int(zygote))
+    assert not Path(folder).parent.exists()
 
 
 async def test_a_candidate_that_takes_down_its_worker_twice_is_quarantined(run: Run) -> None:

@@ -44,13 +44,16 @@ def counted(folder: Path, budget: int) -> dict[str, int]:
     return counts
 
 
-@pytest.mark.parametrize("problem", ["circle_packing", "online_bin_packing"])
-def test_the_main_job(tmp_path: Path, problem: str) -> None:
-    ok("run", f"problem={problem}", "budget.candidates=200", "seed=1", "run_dir=R", cwd=tmp_path)
+@pytest.mark.parametrize(
+    "words", [["circle_packing"], ["online_bin_packing", "stage.main.instances=1"]], ids=lambda words: words[0]
+)
+def test_the_main_job(tmp_path: Path, words: list[str]) -> None:
+    problem, *stage = words
+    ok("run", f"problem={problem}", *stage, "budget.candidates=200", "seed=1", "run_dir=R", cwd=tmp_path)
     counted(tmp_path / "R", 200)
     best, first = evolve_json("best", "R", cwd=tmp_path), evolve_json("show", "R", "1", cwd=tmp_path)
     assert best["score"] > first["score"]
-    checked = evolve_json("check", problem, "--candidate", "R/best", cwd=tmp_path)
+    checked = evolve_json("check", problem, *stage, "--candidate", "R/best", cwd=tmp_path)
     assert checked["score"] == best["score"] and checked["metrics"] == best["metrics"]
 
 

@@ -142,6 +142,12 @@ def test_an_integer_stays_one_and_a_float_too(seed: int) -> None:
     assert isinstance(ast.literal_eval(near(0.28, rng)), float)
 
 
+def test_a_constant_too_large_for_a_float_is_left_alone() -> None:
+    text = f"A = 1{'0' * 400}\nB = 1e308\n"
+    for seed in range(20):
+        assert child_of(text, seed).text != text
+
+
 @pytest.mark.parametrize("text", ["pass\n", "# nothing\n", "def f():\n    return 'a'\n", "import math\n"])
 def test_nothing_to_change_gives_no_child(text: str) -> None:
     assert mutate(text, (), Generator(PCG64([1]))) is None

@@ -136,6 +136,6 @@ def test_context_grows_until_a_block_is_unique() -> None:
 
 
 def test_a_change_that_blocks_can_not_express_has_no_diff() -> None:
-    assert diff("=======\n", "a\n") is None
+    assert diff("=====\n", "a\n") is None
     twins = "# EVOLVE-BLOCK-START\na = 1\n# EVOLVE-BLOCK-END\n" * 2
     assert diff(twins, twins.replace("1", "2", 1)) is None

@@ -1,0 +1,132 @@
+"""LLM calls: each attempt a durable row before it leaves, its price reserved, retried with back-off, its answer kept."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from evolve.errors import ProviderError, TransientError
+from evolve.llm.provider import Provider
+from evolve.population import Writer
+from evolve.runner.budget import Budget, Spent
+from evolve.runner.meter import Meter
+from evolve.search.randomness import generator
+from evolve.types import Completion, Prompt
+
+BACKOFF_S = 1.0  # before the second attempt at a call; doubled for each further one
+BACKOFF_MOST_S = 60.0
+SEPARATOR = "\n---\n"  # between the system and the user part of a stored prompt
+
+
+class OutOfMoney(Exception):
+    """Says that the next call could cost more than is left."""
+
+
+class Calls:
+    """Makes a run's LLM calls. Belongs to the runner's event loop; `end` lets nothing new leave and wakes what waits."""
+
+    def __init__(
+        self,
+        *,
+        provider: Provider,
+        writer: Writer,
+        budget: Budget,
+        spent: Spent,
+        meter: Meter,
+        last_id: int,
+        seed: int,
+        note: Callable[[str, str], None],
+        clock: Callable[[], float],
+    ):
+        self._provider, self._writer, self._budget, self._spent = provider, writer, budget, spent
+        self._meter, self._last_id, self._seed, self._note, self._clock = meter, last_id, seed, note, clock
+        self._out = 0
+        self._one_ended = asyncio.Event()
+        self._ending = asyncio.Event()
+
+    def end(self) -> None:
+        self._ending.set()
+
+    async def complete(
+        self, candidate: int, prompt: Prompt, made: int
+    ) -> Completion | ProviderError | OutOfMoney | None:
+        """Returns the completion, or why there is none; None when the run ends before there is an answer.
+
+        `made` counts the calls that were made for the candidate before (by a runner that was killed).
+        """
+        error: ProviderError | None = None
+        for attempt in range(self._provider.attempts):
+            ceiling = self._provider.ceiling_usd(prompt)
+            if not await self._reserve(ceiling):
+                return self._out_of_money(ceiling)
+            if self._ending.is_set():
+                return None
+            answer = await self._call(candidate, prompt, made + attempt, ceiling)
+            if not isinstance(answer, TransientError):
+                return answer
+            error = answer
+            await self._back_off(candidate, attempt, error)
+        return error
+
+    async def _reserve(self, ceiling: float | None) -> bool:
+        """Waits for calls in flight to give back what they did not use; False when no call of that price is affordable."""
+        while not self._spent.affords(self._budget, ceiling):
+            if not self._out:
+                return False
+            self._one_ended.clear()
+            await self._one_ended.wait()
+        return True
+
+    async def _call(
+        self, candidate: int, prompt: Prompt, number: int, ceiling: float | None
+    ) -> Completion | ProviderError:
+        """Makes one attempt: its row is durable before it leaves, its answer before anything is made of it."""
+        self._last_id += 1
+        call = self._last_id
+        columns = {"candidate": candidate, "purpose": "propose", "number": number, "model": self._provider.model}
+        text = prompt.system + SEPARATOR + prompt.user
+        with self._reserved(ceiling):
+            await self._writer.write(self._writer.call_sent(call, prompt=text, reserved_usd=ceiling, **columns))
+            began = self._clock()
+            try:
+                with self._meter.occupied():
+                    completion = await self._provider.complete(prompt, call=f"{self._writer.run_id}/{call}")
+            except ProviderError as error:
+                self._note("llm", f"call {call} failed: {error}")
+                await self._writer.write(self._writer.call_failed(call, str(error), self._clock() - began))
+                return error
+            self._count(completion)
+            await self._writer.write(self._writer.call_done(call, completion, self._clock() - began))
+            return completion
+
+    @contextmanager
+    def _reserved(self, ceiling: float | None) -> Iterator[None]:
+        self._spent.calls += 1
+        self._spent.held_usd += ceiling or 0.0
+        self._out += 1
+        try:
+            yield
+        finally:
+            self._spent.held_usd -= ceiling or 0.0
+            self._out -= 1
+            self._one_ended.set()
+
+    def _count(self, completion: Completion) -> None:
+        self._spent.cost_usd += completion.cost_usd or 0.0
+        self._spent.unpriced += completion.cost_usd is None
+        self._spent.tokens_in += completion.tokens_in
+        self._spent.tokens_out += completion.tokens_out
+
+    def _out_of_money(self, ceiling: float | None) -> OutOfMoney:
+        left = (self._budget.usd or 0.0) - self._spent.cost_usd - self._spent.lost_usd
+        price = "of no known price (set llm.price)" if ceiling is None else f"of up to {ceiling:.4f} dollars"
+        return OutOfMoney(f"budget.usd: {left:.4f} dollars are left, the next call is one {price}")
+
+    async def _back_off(self, candidate: int, attempt: int, error: TransientError) -> None:
+        """Waits before the next attempt: doubling, with jitter, at least what the provider asked for."""
+        if attempt + 1 < self._provider.attempts:
+            jitter = 0.5 + generator(self._seed, f"back off {attempt}", candidate).random()
+            wait = min(BACKOFF_MOST_S, BACKOFF_S * 2**attempt) * jitter
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), max(wait, error.retry_after_s or 0.0))

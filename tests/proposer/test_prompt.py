@@ -1,0 +1,148 @@
+"""The prompt, whole, against golden files: `EVOLVE_UPDATE_GOLDEN=1 pytest tests/proposer` writes them anew."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from evolve.problem import Problem, Stage
+from evolve.proposer import build, tokens
+from evolve.proposer.prompt import number, render
+from evolve.types import Candidate, Prompt, Status
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+SOURCE = """import math
+
+# EVOLVE-BLOCK-START
+def pack(n):
+    return [math.sqrt(i / n) for i in range(n)]
+# EVOLVE-BLOCK-END
+"""
+PROBLEM = Problem(
+    name="gaps",
+    path=Path("/problems/gaps"),
+    description="Place 9 points in [0, 1] so that the least gap between neighbours is as large as possible.",
+    entry="pack",
+    edit=("initial.py",),
+    initials=({"initial.py": SOURCE},),
+    objectives={"least_gap": 1, "spread": -1},
+    stages=(Stage(name="small", timeout_s=0.5, pass_if=">= 0.01"), Stage(name="main", timeout_s=20.0)),
+    known={"least_gap": {"best": 0.125, "source": "pigeonhole"}},
+    knowledge="Equal gaps are optimal.",
+)
+
+
+def ok(candidate: int, score: float, source: str = SOURCE, **changes: object) -> Candidate:
+    metrics = {"spread": 1.0, "least_gap": score}
+    return Candidate(
+        id=candidate, status=Status.OK, score=score, metrics=metrics, files={"initial.py": source}, **changes
+    )
+
+
+PARENT = ok(12, 0.05719, feedback="points 8 and 9 are the closest: 0.05719", title="square roots")
+INSPIRATIONS = [ok(31, 0.1, SOURCE.replace("sqrt", "sin")), ok(40, 0.02, SOURCE.replace("i / n", "i % n"))]
+TRIED = [
+    ok(20, 0.06, title="divide by n - 1"),
+    ok(21, 0.05719, title="rename the index"),
+    ok(22, 0.05, title="add noise"),
+    Candidate(id=23, status=Status.TIMEOUT, title="simulated annealing", feedback="stage 'small': 0.5 s are over"),
+    Candidate(id=24, status=Status.CRASH, title="", feedback="Traceback\n  line 3\nZeroDivisionError: division by zero\n"),
+    Candidate(id=25, status=Status.DUPLICATE, title="the same again"),
+]
+
+
+def prompt(operator: str = "diff", problem: Problem = PROBLEM, **changes: object) -> Prompt:
+    parts = {"parent": PARENT, "inspirations": INSPIRATIONS, "tried": TRIED, "seed": (1, 2, 3), **changes}
+    return build(problem, operator=operator, **parts)
+
+
+@pytest.mark.parametrize("operator", ["diff", "rewrite", "crossover"])
+def test_the_whole_prompt_is_as_agreed(operator):
+    file = GOLDEN / f"prompt_{operator}.md"
+    found = prompt(operator)
+    text = f"{found.system}\n---\n{found.user}"
+    if os.environ.get("EVOLVE_UPDATE_GOLDEN") == "1":
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+    assert text == file.read_text()
+
+
+BARE = replace(PROBLEM, known={}, knowledge="", description="")
+PROMPTS = {
+    "full": prompt(),
+    "bare": prompt(problem=BARE, parent=replace(PARENT, feedback=""), inspirations=[], tried=[]),
+    "failed parent": prompt(parent=replace(PARENT, status=Status.CRASH, score=None, metrics={})),
+    "rewrite": prompt("rewrite"),
+}
+
+
+@pytest.mark.parametrize("name", PROMPTS)
+def test_nothing_in_a_prompt_is_empty_or_unknown(name):
+    found = PROMPTS[name]
+    assert all(text.strip() for _, text in found.blocks)
+    for sign in ("unknown", "None", "{{", "}}", "nan", "\n\n\n", ": \n", "()", ":.", "``."):
+        assert sign not in found.user, sign
+
+
+def test_blocks_are_the_text_in_order_the_stable_ones_first():
+    found = prompt()
+    assert "\n\n".join(text for _, text in found.blocks) + "\n" == found.user
+    names = [name for name, _ in found.blocks]
+    assert names == ["problem", "knowledge", "inspiration 31", "inspiration 40", "parent", "tried", "answer"]
+
+
+def test_what_has_nothing_to_say_has_no_block():
+    names = [name for name, _ in PROMPTS["bare"].blocks]
+    assert names == ["problem", "parent", "answer"]
+
+
+def test_a_provider_that_reads_no_prose_gets_the_same_as_data():
+    found = prompt("crossover")
+    assert found.parent == PARENT.files and found.inspirations == tuple(c.files for c in INSPIRATIONS)
+    assert (found.operator, found.editable, found.seed) == ("crossover", ("initial.py",), (1, 2, 3))
+
+
+def test_several_files_are_named_and_only_the_editable_ones_may_change():
+    problem = replace(PROBLEM, edit=("initial.py", "lib.py"))
+    parent = replace(PARENT, files={"initial.py": SOURCE, "lib.py": "x = 1\n", "data.txt": "7"})
+    found = prompt(problem=problem, parent=parent, inspirations=[], tried=[]).user
+    assert "Only initial.py, lib.py may change." in found and "path/of/the/file\n<<<<<<< SEARCH" in found
+    assert "\nlib.py\n```python\nx = 1\n```" in found and "\ndata.txt\n```\n7\n```" in found
+
+
+def test_a_minimised_objective_is_shown_in_its_own_unit():
+    problem = replace(PROBLEM, objectives={"least_gap": -1})
+    found = prompt(problem=problem, parent=replace(PARENT, score=-0.05719), tried=[]).user
+    assert "Objective: minimize least_gap." in found and "least_gap = 0.05719" in found
+
+
+def test_a_gain_is_positive_where_the_child_is_better():
+    problem = replace(PROBLEM, objectives={"least_gap": -1})
+    child = replace(ok(20, -0.05), metrics={"least_gap": 0.05}, title="smaller")
+    found = prompt(problem=problem, parent=replace(PARENT, score=-0.06, metrics={"least_gap": 0.06}), tried=[child]).user
+    [line] = [line for line in found.splitlines() if line.startswith("- smaller")]
+    assert line == "- smaller: +0.01"
+
+
+def test_feedback_is_cut_to_3000_characters():
+    assert len(prompt(parent=replace(PARENT, feedback="x" * 10_000)).user) < len(prompt().user) + 3000
+
+
+def test_numbers_have_the_digits_in_which_good_candidates_differ():
+    assert [number(2.6359830849), number(1.0), number(1e-12)] == ["2.635983085", "1", "1e-12"]
+
+
+def test_a_template_without_a_value_is_an_error():
+    with pytest.raises(KeyError, match="description"):
+        render("problem", {"objectives": "", "known": "", "entry": ""})
+
+
+def test_a_value_is_never_taken_for_a_template():
+    assert render("tried", {"lines": "{{lines}} and \\1"}).endswith("{{lines}} and \\1")
+
+
+def test_tokens_are_about_four_characters_each():
+    assert [tokens(text) for text in ("", "a", "abcd", "abcde")] == [0, 1, 1, 2]
