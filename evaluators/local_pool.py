@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from evaluators.pool import StageJob
 from evaluators.worker_client import Slot, WorkerDied
-from evolve.errors import EvolveError, UsageError
+from evolve import checks
+from evolve.errors import EvolveError
 from evolve.types import StageOutcome
 
 
@@ -22,8 +23,7 @@ class LocalPool:
 
     def __init__(self, workers: int | None = None):
         self.slots = workers if workers is not None else len(os.sched_getaffinity(0))
-        if self.slots < 1:
-            raise UsageError(f"evaluator.workers={workers}: must be at least 1")
+        checks.whole("evaluator.workers", workers, 1, or_null=True)
         self._threads: ThreadPoolExecutor | None = None
         self._slots: list[Slot] = []
         self._idle: asyncio.LifoQueue[Slot] = asyncio.LifoQueue()  # the warmest first

@@ -11,7 +11,7 @@ from evolve.types import Files, StageOutcome
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageJob:
-    """One stage of one candidate. `draw_seed` matters only where the stage's `draw` is fresh or paired."""
+    """One stage of one candidate. `draw_seed` matters only where the stage's `draw` is fresh."""
 
     problem: Problem
     stage: str

@@ -22,6 +22,7 @@ from typing import Any
 
 from evaluators.pool import StageJob
 from evaluators.worker_client import DEATHS, GRACE_S, START_S, Slot, failed
+from evolve import checks
 from evolve.errors import EvolveError, UsageError
 from evolve.problem import Problem, folder_files
 from evolve.types import StageOutcome, Status
@@ -63,8 +64,7 @@ class RayPool:
     """A `Pool` of Ray actors. `workers=None` means one for each CPU of the cluster; `address=None` starts a Ray here."""
 
     def __init__(self, workers: int | None = None, address: str | None = None):
-        if workers is not None and workers < 1:
-            raise UsageError(f"evaluator.workers={workers}: must be at least 1")
+        checks.whole("evaluator.workers", workers, 1, or_null=True)
         if (address or "").startswith("ray://"):
             raise UsageError(f"evaluator.address={address}: give HOST:PORT or auto, not a Ray client address")
         self._workers = workers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from evolve import checks
 from evolve.errors import EvolveError, UsageError
+from evolve.population import file_url
 from evolve.problem import load_problem
 from evolve.runner.budget import Budget
 from evolve.runner.launch import Setup
@@ -70,7 +73,7 @@ def _searchpath(config_dirs: Sequence[str]) -> list[str]:
 
 def normalise(word: str) -> str:
     """Returns an override as Hydra takes it: values with `#`, `=` and the like quoted, the problem's own keys admitted."""
-    if word[:1] in "+~":
+    if word.startswith(("+", "~")):
         raise UsageError(f"{word}: keys can't be added or removed; every key there is can be set by KEY=VALUE")
     key, equals, value = word.partition("=")
     if not equals or not key:
@@ -81,7 +84,8 @@ def normalise(word: str) -> str:
         OverridesParser.create().parse_override(f"{key}={value}")
         return f"{key}={value}"
     except HydraException:
-        quoted = value.replace("\\", "\\\\").replace("'", "\\'")
+        # within quotes only a quote is escaped, and the backslashes right before one
+        quoted = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), value)
         return f"{key}='{quoted}'"
 
 
@@ -99,7 +103,7 @@ def translated(words: Sequence[str] = ()) -> Iterator[None]:
     """Turns what Hydra raises for a user's mistake into a UsageError of one line."""
     try:
         yield
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise UsageError(_one_line(error, words)) from None
 
 
@@ -119,7 +123,9 @@ def _one_line(error: Exception, words: Sequence[str]) -> str:
         return "several values for one key need -m (a sweep): evolve run -m problem=a,b"
     if match := re.search(r"Missing mandatory value: (\S+)", text):
         return f"{match.group(1)} must be set, for example {match.group(1)}=VALUE"
-    return " ".join(text.split())
+    if "Config group override" in text:
+        return f"{' '.join(words)}: a group takes the name of one of its choices"
+    return text.strip().splitlines()[0]
 
 
 def _elsewhere(key: str) -> str | None:
@@ -133,10 +139,11 @@ def _elsewhere(key: str) -> str | None:
 
 def nearest(given: str, known: Sequence[str], what: str = "keys") -> str:
     """Returns the hint that names the nearest known word, or all of a few."""
-    near = get_close_matches(given, known, 1, cutoff=0.5) or [k for k in known if k.rpartition(".")[2] == given][:1]
+    alike = [k for k in known if "." in k or "." not in given]
+    near = get_close_matches(given, alike, 1, cutoff=0.5) or [k for k in known if k.rpartition(".")[2] == given][:1]
     if near:
         return f"did you mean '{near[0]}'?"
-    section = [k for k in known if k.split(".")[0] == given.split(".")[0]]
+    section = [k for k in alike if k.split(".")[0] == given.split(".")[0]]
     return f"{what}: {', '.join(section or known)}"
 
 
@@ -174,10 +181,14 @@ def resumed(
         if section not in RESUMABLE:
             allowed = ", ".join(f"{name}.*" for name in RESUMABLE)
             raise UsageError(f"{word}: can't change on resume; a resume takes {allowed} (or start a new run)")
-    config = dict(stored)
-    if words:
-        fresh = compose([*stored_words, *words], dirs)
-        config.update({section: fresh[section] for section in {w.split("=")[0].split(".")[0] for w in words}})
+    config = copy.deepcopy(dict(stored))
+    fresh = compose([*stored_words, *words], dirs) if words else {}
+    for word in words:
+        path = word.split("=")[0].split(".")
+        into, made = config, fresh
+        for name in path[:-1]:
+            into, made = into[name], made[name]
+        into[path[-1]] = made[path[-1]]
     return config
 
 
@@ -188,8 +199,8 @@ def build(config: Mapping[str, Any], words: Sequence[str] = ()) -> Setup:
     budget: Budget = _make(config, "budget")
     schedule: Schedule = _make(config, "schedule")
     strategy: Strategy = _make(config, "selection")
-    if schedule.window is not None and budget.seconds is not None:
-        raise UsageError("budget.seconds: measures the machine, so schedule=ordered refuses it; set budget.candidates")
+    if schedule.window is not None:
+        budget.check_repeatable()
     if not problem.initials:
         raise UsageError(f"problem={config['problem']}: {problem.path} has no initial program; add initial.py")
     islands = strategy.islands or min(8, max(1, (budget.candidates or 200) // 100))
@@ -212,9 +223,7 @@ def build(config: Mapping[str, Any], words: Sequence[str] = ()) -> Setup:
 
 
 def _check(config: Mapping[str, Any]) -> None:
-    seed = config["seed"]
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise UsageError(f"seed={seed}: must be a whole number, 0 or more")
+    checks.whole("seed", config["seed"], 0)
     if config["on_existing"] not in ("error", "resume"):
         raise UsageError(f"on_existing={config['on_existing']}: must be error or resume")
     for section in FREE:
@@ -236,13 +245,14 @@ def _make(config: Mapping[str, Any], section: str) -> Any:
         cause = error.__cause__ or error.__context__
         if isinstance(cause, EvolveError):
             raise cause from None
+        inner = re.search(r"full_key: (\S+)", str(error))
         text = str(cause or error).strip().splitlines()[0]
-        raise UsageError(f"{section}: {text}") from error
+        raise UsageError(f"{section}{f'.{inner[1]}' if inner else ''}: {text}") from error
 
 
 def database_url(config: Mapping[str, Any], run_dir: Path) -> str:
     """Returns the database of a run: `database.url`, or a file in its directory."""
-    return str(config["database"]["url"] or f"sqlite:///{run_dir.resolve()}/run.db")
+    return str(config["database"]["url"] or file_url(run_dir / "run.db"))
 
 
 def environment_debug() -> bool:

@@ -20,8 +20,10 @@ from evolve.errors import ProblemError, UsageError
 from evolve.types import Files
 
 BUNDLED = "problems"  # the package that ships problems; named here only, never imported
+PASS_IF = r"(>=|<=|>|<) *(q\d{1,2}|-?\d+(?:\.\d*)?(?:e-?\d+)?)"
 LATER = {
     "python", "mounts", "build", "requires", "constraints", "tune", "incumbent", "deterministic", "comparable_on",
+    "gpus", "resources",
     "isolation", "holdout", "replicates", "profile", "report", "checkpoint", "exclusive_gpu",
 }  # fmt: skip
 SKIPPED_DIRS = {"__pycache__", ".git", ".venv"}
@@ -62,6 +64,10 @@ def _require(condition: bool, message: str) -> None:
         raise ProblemError(message)
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """One step of the cascade. `timeout_s` counts the candidate's own turns over all instances of the stage; `wall_s`
@@ -76,26 +82,26 @@ class Stage:
     partial: bool = False
     failure_value: float | None = None
     cpus: float = 1.0
-    gpus: float = 0.0
     memory_mb: int = 2000
-    resources: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         where = f"stage '{self.name}'"
-        for name in ("timeout_s", "wall_s", "cpus", "gpus", "memory_mb"):
+        for name in ("timeout_s", "wall_s", "cpus", "memory_mb"):
             value = getattr(self, name)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            _require(number and value >= 0, f"{where}: {name} must be a number, 0 or more, not {value!r}")
+            _require(_is_number(value) and value >= 0, f"{where}: {name} must be a number, 0 or more, not {value!r}")
+        whole = self.instances is None or (type(self.instances) is int and self.instances >= 1)
+        _require(whole, f"{where}: instances must be a whole number, 1 or more, not {self.instances!r}")
+        _require(isinstance(self.partial, bool), f"{where}: partial is true or false, not {self.partial!r}")
+        counts = self.failure_value is None or _is_number(self.failure_value)
+        _require(counts, f"{where}: failure_value must be a number, not {self.failure_value!r}")
         _require(self.timeout_s > 0, f"{where}: timeout_s must be positive, not {self.timeout_s}")
         _require(self.memory_mb >= 64, f"{where}: memory_mb must be at least 64, not {self.memory_mb}")
-        _require(
-            self.draw in ("fixed", "paired", "fresh"), f"{where}: draw is fixed, paired or fresh, not {self.draw!r}"
-        )
+        _require(self.draw in ("fixed", "fresh"), f"{where}: draw is fixed or fresh, not {self.draw!r}")
         _require(
             not self.partial or self.failure_value is not None, f"{where}: partial: true needs a failure_value to count"
         )
-        if self.pass_if and not re.fullmatch(r"(>=|<=|>|<) *(q\d{1,2}|-?[\d.]+(e-?\d+)?)", self.pass_if):
-            raise ProblemError(f"{where}: pass_if is '>= NUMBER' or '>= qNN', not {self.pass_if!r}")
+        fits = isinstance(self.pass_if, str) and (not self.pass_if or re.fullmatch(PASS_IF, self.pass_if))
+        _require(bool(fits), f"{where}: pass_if is '>= NUMBER' or '>= qNN', not {self.pass_if!r}")
         if not self.wall_s:
             object.__setattr__(self, "wall_s", 2.0 * self.timeout_s + 30.0)
 
@@ -167,7 +173,16 @@ def find_problem(name: str) -> Path:
 
 # ---------------------------------------------------------------- loading
 
-KEYS = ("description", "entry", "edit", "preload", "params", "objectives", "known", "stages")
+KINDS: Mapping[str, tuple[Any, str]] = {
+    "description": (str, "text"),
+    "entry": (object, "a function's name"),
+    "edit": (list | str, "a list of files"),
+    "preload": (list | str, "a list of modules"),
+    "params": (dict, "a mapping of names to defaults"),
+    "objectives": (dict, "a mapping like {score: maximize}"),
+    "known": (dict, "a mapping like {score: {best: 1.0, source: TEXT}}"),
+    "stages": (dict, "a mapping of stages to their keys"),
+}
 SUFFIXES = (".py", ".cpp", ".cc", ".c", ".rs", ".go", ".js", ".ts", ".cu", ".jl", ".txt", ".md", ".f90", ".java")
 
 
@@ -183,7 +198,11 @@ def load_problem(
     folder = find_problem(name)
     spec = _read_yaml(folder / "problem.yaml")
     where = folder / "problem.yaml"
-    _known_keys(spec, KEYS, where, "")
+    _known_keys(spec, tuple(KINDS), where, "")
+    for key, value in spec.items():
+        _require(
+            value is None or isinstance(value, KINDS[key][0]), f"{where}: {key} must be {KINDS[key][1]}, not {value!r}"
+        )
     merged = _params(spec.get("params") or {}, params or {}, where)
     initials = _initials(folder)
     edit = _edit(spec, initials, where)
@@ -199,7 +218,7 @@ def load_problem(
         known=_known_for(spec.get("known") or {}, spec.get("params") or {}, merged, where),
         params=merged,
         preload=tuple(_list(spec.get("preload"))),
-        knowledge="\n\n".join(p.read_text() for p in sorted((folder / "knowledge").glob("*.md"))),
+        knowledge="\n\n".join(_text(p) for p in sorted((folder / "knowledge").glob("*.md"))),
         hash=folder_hash(folder, merged, stages or {}),
     )
 
@@ -226,7 +245,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(_text(path))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
@@ -257,7 +276,7 @@ def _params(declared: Mapping[str, Any], given: Mapping[str, Any], where: Path) 
             hint = f"did you mean 'param.{near[0]}'?" if near else f"declared: {', '.join(declared) or 'none'}"
             raise UsageError(f"param.{key}={value}: {where} declares no such parameter; {hint}")
         kind = type(declared[key])
-        fits = isinstance(value, kind) or (kind is float and isinstance(value, int))
+        fits = type(value) is kind or (kind is float and type(value) is int) or declared[key] is None
         _require(fits, f"param.{key}={value}: must be {kind.__name__} like the default {declared[key]!r}")
     return {**declared, **given}
 
@@ -277,6 +296,7 @@ def _initials(folder: Path) -> tuple[Files, ...]:
 
 
 def _tree(folder: Path) -> Files:
+    _require(bool(folder_files(folder)), f"{folder}: holds no file; put the initial program there or remove the folder")
     return {p.relative_to(folder).as_posix(): _text(p) for p in folder_files(folder)}
 
 
@@ -284,7 +304,9 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise ProblemError(f"{path}: an initial program must be UTF-8 text") from None
+        raise ProblemError(f"{path}: must be UTF-8 text") from None
+    except OSError as error:
+        raise ProblemError(f"{path}: can't be read: {error.strerror}") from None
 
 
 def _edit(spec: Mapping[str, Any], initials: tuple[Files, ...], where: Path) -> tuple[str, ...]:
@@ -321,13 +343,21 @@ def _objectives(spec: Mapping[str, Any], where: Path) -> dict[str, int]:
     given = spec.get("objectives") or {"score": "maximize"}
     signs = {"maximize": 1, "minimize": -1}
     for name, direction in given.items():
-        _require(direction in signs, f"{where}: objectives.{name} is maximize or minimize, not {direction!r}")
+        _require(
+            isinstance(direction, str) and direction in signs,
+            f"{where}: objectives.{name} is maximize or minimize, not {direction!r}",
+        )
     return {name: signs[direction] for name, direction in given.items()}
 
 
 def _stages(spec: Mapping[str, Any], given: Mapping[str, Mapping[str, Any]], where: Path) -> tuple[Stage, ...]:
-    declared: dict[str, dict[str, Any]] = {k: dict(v or {}) for k, v in (spec.get("stages") or {"main": {}}).items()}
+    stated = spec.get("stages") or {"main": {}}
+    for name, keys in stated.items():
+        _require(isinstance(keys, dict | None), f"{where}: stages.{name} must be a mapping of keys, not {keys!r}")
+    declared: dict[str, dict[str, Any]] = {name: dict(keys or {}) for name, keys in stated.items()}
     for name, overrides in given.items():
+        if not isinstance(overrides, Mapping):
+            raise UsageError(f"stage.{name}={overrides}: set one of its keys, stage.{name}.timeout_s=VALUE")
         near = get_close_matches(name, list(declared), 1)
         hint = f"did you mean 'stage.{near[0]}'?" if near else f"stages: {', '.join(declared)}"
         if name not in declared:
@@ -337,10 +367,7 @@ def _stages(spec: Mapping[str, Any], given: Mapping[str, Mapping[str, Any]], whe
     stages = []
     for name, keys in declared.items():
         _known_keys(keys, allowed, where, f"stages.{name}.")
-        try:
-            stages.append(Stage(name=name, **keys))
-        except TypeError as error:
-            raise ProblemError(f"{where}: stages.{name}: a value has the wrong type: {error}") from None
+        stages.append(Stage(name=name, **keys))
     return tuple(stages)
 
 
@@ -349,14 +376,14 @@ def _known_for(
 ) -> Mapping[str, Mapping[str, Any]]:
     """Returns the known values; none where the parameters are not those that they hold for."""
     for name, entry in known.items():
-        ok = isinstance(entry, dict) and isinstance(entry.get("best"), int | float) and math.isfinite(entry["best"])
+        ok = isinstance(entry, dict) and _is_number(entry.get("best"))
         _require(ok, f"{where}: known.{name} must be {{best: NUMBER, source: TEXT}}, not {entry!r}")
     return known if dict(declared) == dict(params) else {}
 
 
 def _description(folder: Path, spec: Mapping[str, Any], params: Mapping[str, Any]) -> str:
     file = folder / "problem.md"
-    text = file.read_text() if file.is_file() else str(spec.get("description") or "")
+    text = _text(file) if file.is_file() else str(spec.get("description") or "")
     for key, value in params.items():
         text = text.replace("{" + key + "}", str(value))
     return text.strip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,8 @@ async def resume(run: str, words: Sequence[str], screen: Screen, config_dirs: Se
     store = ref.open()
     row = store.run(ref.run_id)
     config = configuration.resumed(row["config"], row["words"], words, config_dirs)
-    config["problem"] = row["problem_path"]
-    setup = configuration.build(config, row["words"])
+    place = row["problem_path"] if Path(row["problem_path"]).exists() else config["problem"]
+    setup = replace(configuration.build({**config, "problem": place}, [*row["words"], *words]), config=config)
     launch.checked(setup, row)
     if row["state"] == "finished" and config["budget"] == row["config"]["budget"]:
         raise RunError(f"run {ref.run_id} is finished ({row['reason']}); a larger budget goes on: budget.candidates=N")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -20,16 +21,16 @@ Make = Callable[..., Path]
 def make(tmp_path: Path) -> Make:
     """Makes a problem folder of texts by path; `initial.py` and `evaluator.py` are there unless given as None."""
 
-    def make(yaml: str | None = None, **files: str | None) -> Path:
+    def make(yaml: str | None = None, files: Mapping[str, str | None] = MappingProxyType({})) -> Path:
         folder = tmp_path / "tiny"
-        texts = {"evaluator.py": "def score(instance, output): return 1.0\n", "initial.py": INITIAL, "problem.yaml": yaml}
-        for path, text in {**texts, **{name.replace("__", "/"): text for name, text in files.items()}}.items():
+        defaults = {"evaluator.py": "def score(instance, output): return 1.0\n", "initial.py": INITIAL}
+        for path, text in {**defaults, "problem.yaml": yaml, **files}.items():
             if text is not None:
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 (folder / path).write_text(text)
         return folder
 
-    return lambda yaml=None, files=None, **more: make(yaml, **{**(files or {}), **more})
+    return make
 
 
 def load(folder: Path, **given: Any) -> Problem:
@@ -49,7 +50,12 @@ def refused(folder: Path, **given: Any) -> str:
 
 def test_two_files_are_a_problem(make):
     problem = load(make())
-    assert (problem.name, problem.entry, problem.edit, problem.objectives) == ("tiny", "pack", ("initial.py",), {"score": 1})
+    assert (problem.name, problem.entry, problem.edit, problem.objectives) == (
+        "tiny",
+        "pack",
+        ("initial.py",),
+        {"score": 1},
+    )
     assert problem.initials == ({"initial.py": INITIAL},) and problem.stages == (Stage(name="main"),)
     assert problem.known_best() is None and problem.description == ""
 
@@ -104,7 +110,7 @@ def test_without_an_initial_program_the_entry_must_be_said(make):
 def test_a_program_that_is_no_text_is_named(make):
     folder = make()
     (folder / "initial.py").write_bytes(b"\xff\xfe")
-    assert refused(folder) == f"{folder}/initial.py: an initial program must be UTF-8 text"
+    assert refused(folder) == f"{folder}/initial.py: must be UTF-8 text"
 
 
 def test_an_empty_folder_of_programs_is_refused(make):
@@ -166,7 +172,7 @@ def test_bad_yaml_is_named_with_its_line(make):
         ("stages: {main: {timeout_s: 0}}\n", "stage 'main': timeout_s must be positive, not 0"),
         ("stages: {main: {timeout_s: fast}}\n", "stage 'main': timeout_s must be a number, 0 or more, not 'fast'"),
         ("stages: {main: {memory_mb: 1}}\n", "stage 'main': memory_mb must be at least 64, not 1"),
-        ("stages: {main: {draw: often}}\n", "stage 'main': draw is fixed, paired or fresh, not 'often'"),
+        ("stages: {main: {draw: often}}\n", "stage 'main': draw is fixed or fresh, not 'often'"),
         ("stages: {main: {partial: true}}\n", "stage 'main': partial: true needs a failure_value to count"),
         ("stages: {main: {pass_if: good}}\n", "stage 'main': pass_if is '>= NUMBER' or '>= qNN', not 'good'"),
     ],

@@ -17,9 +17,9 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from evolve import checks
 from evolve.errors import FatalError, ProviderError, TransientError, UsageError
 from evolve.llm.price import Price, tokens_bound
-from evolve.llm.provider import slots
 from evolve.llm.redact import one_line
 from evolve.types import Completion, Prompt
 
@@ -63,10 +63,10 @@ class LiteLLM:
     ):
         if not model:
             raise UsageError("llm.model is empty; name a model such as gpt-4o, or openai/NAME with llm.api_base")
-        if timeout_s <= 0:
-            raise UsageError(f"llm.timeout_s={timeout_s} must be above 0")
-        if max_tokens is not None and max_tokens < 1:
-            raise UsageError(f"llm.max_tokens={max_tokens} must be at least 1, or null for the model's own limit")
+        checks.number("llm.timeout_s", timeout_s, 0.001)
+        checks.whole("llm.max_tokens", max_tokens, 1, or_null=True)
+        checks.whole("llm.concurrency", concurrency, 1)
+        checks.whole("llm.attempts", attempts, 1)
         if price is not None and (set(price) != PRICE_KEYS or min(price.values()) < 0):
             raise UsageError(f"llm.price={dict(price)} must give {' and '.join(sorted(PRICE_KEYS))}, both 0 or more")
         if owned := sorted(OWNED & set(params or {})):
@@ -75,8 +75,8 @@ class LiteLLM:
             )
         options = {"temperature": temperature, "max_tokens": max_tokens, "reasoning_effort": reasoning_effort}
         self.model = model
-        self.concurrency = slots(concurrency)
-        self.attempts = slots(attempts, "attempts")
+        self.concurrency = concurrency
+        self.attempts = attempts
         self._api_base = api_base
         self._options = {name: value for name, value in options.items() if value is not None}
         self._max_tokens = max_tokens

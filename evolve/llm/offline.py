@@ -10,8 +10,8 @@ from importlib import import_module
 
 from numpy.random import PCG64, Generator
 
-from evolve.errors import FatalError, UsageError
-from evolve.llm.provider import slots
+from evolve import checks
+from evolve.errors import FatalError
 from evolve.types import Completion, Prompt
 
 FENCE = re.compile(r"<{5,} ?SEARCH|={5,}\s*$|>{5,} ?REPLACE")  # a line that the blocks' format would read as its own
@@ -29,10 +29,10 @@ class Offline:
     attempts = 1
 
     def __init__(self, mutations: float = 1.7, concurrency: int = 2):
-        if mutations < 1:
-            raise UsageError(f"llm.mutations={mutations}: the mean number of edits per child is at least 1.")
+        checks.number("llm.mutations", mutations, 1)
+        checks.whole("llm.concurrency", concurrency, 1)
         self.mutations = mutations
-        self.concurrency = slots(concurrency)
+        self.concurrency = concurrency
 
     async def start(self) -> None:
         await asyncio.to_thread(import_module, "evolve.llm.mutation")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from evolve.errors import UsageError
 from evolve.types import Completion, Prompt
 
 
@@ -36,10 +35,3 @@ class Provider(Protocol):
 
     async def close(self) -> None:
         """Releases what `start` took."""
-
-
-def slots(concurrency: int, name: str = "concurrency") -> int:
-    """Returns a count from the configuration, refused unless it is a whole number of at least 1."""
-    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
-        raise UsageError(f"llm.{name}={concurrency}: must be a whole number, 1 or more")
-    return concurrency

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy import event, func, select
@@ -45,8 +46,8 @@ class Store:
 
     def __init__(self, url: str, create: bool = False):
         self.url = url
-        self.readers = self._engine("BEGIN")
-        self.writers = self._engine("BEGIN IMMEDIATE")
+        self.readers = self._engine("BEGIN", create)
+        self.writers = self._engine("BEGIN IMMEDIATE", create)
         with self.translated():
             self._check_schema(create)
 
@@ -74,11 +75,11 @@ class Store:
 
     # ------------------------------------------------------------ opening
 
-    def _engine(self, begin: str) -> Engine:
+    def _engine(self, begin: str, create: bool) -> Engine:
         try:
             url = make_url(self.url)
             if url.get_backend_name() == "sqlite":
-                _check_place(url.database or "")
+                _check_place(url.database or "", create)
             engine = sa.create_engine(url)
         except (SQLAlchemyError, NoSuchModuleError, ModuleNotFoundError) as error:
             raise StoreError(f"database.url={_without_password(self.url)}: {error}") from None
@@ -100,9 +101,10 @@ class Store:
             )
         if not create:
             raise StoreError(f"database {self.shown_url}: holds no Evolve tables; start a run there with 'evolve run'")
-        with self.writers.begin() as connection:
+        with self.writers.begin() as connection:  # one at a time; who comes second finds it done
             schema.tables.create_all(connection)
-            connection.execute(sa.insert(schema.schema).values(version=schema.VERSION))
+            if connection.execute(select(schema.schema.c.version)).scalar() is None:
+                connection.execute(sa.insert(schema.schema).values(version=schema.VERSION))
 
     # ------------------------------------------------------------ reading
 
@@ -261,6 +263,11 @@ class Store:
             return connection.execute(query).scalar()
 
 
+def file_url(path: Path) -> str:
+    """Returns the URL of an SQLite file, whatever its name."""
+    return f"sqlite:///{quote(str(path.resolve()))}"
+
+
 def digest(text: str) -> str:
     """Returns the hash under which a text is stored (32 hex digits)."""
     return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -292,13 +299,15 @@ def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     cursor.close()
 
 
-def _check_place(database: str) -> None:
+def _check_place(database: str, create: bool) -> None:
     """Refuses a folder that is missing, and a network file system, where WAL corrupts."""
     path = Path(database).resolve()
     if database in ("", ":memory:") or database.startswith("file:"):
         raise StoreError("database.url: an in-memory database would lose the run; give a file, sqlite:////path/run.db")
     if not path.parent.is_dir():
         raise StoreError(f"database {path}: its folder does not exist; create it or set database.url")
+    if not create and not path.exists():
+        raise StoreError(f"database {path}: no such file; restore it, or start a run there with 'evolve run'")
     kind = _file_system(path.parent)
     if kind.startswith(NETWORK_FILE_SYSTEMS):
         raise StoreError(

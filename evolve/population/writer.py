@@ -91,6 +91,12 @@ class Writer:
                 sa.update(runs).where(runs.c.run_id == self.run_id).values(**taken, state="running", reason="")
             )
 
+    def release(self, state: str) -> None:
+        """Gives the lease back, leaving the run in that state; for a runner that could not begin."""
+        mine = (runs.c.run_id == self.run_id) & (runs.c.lease_epoch == self.epoch)
+        with self.store.translated(), self.store.writers.begin() as connection:
+            connection.execute(sa.update(runs).where(mine).values(lease_owner="", state=state))
+
     def _renew(self, connection: Connection) -> None:
         mine = (runs.c.run_id == self.run_id) & (runs.c.lease_epoch == self.epoch)
         renewed = connection.execute(sa.update(runs).where(mine).values(heartbeat_at=self.store.clock()))

@@ -13,8 +13,8 @@ from evolve.types import Files
 
 TITLE_WORDS = 8
 START, END = "EVOLVE-BLOCK-START", "EVOLVE-BLOCK-END"
-BLOCK = re.compile(r"^<{5,} ?SEARCH[^\n]*\n(.*?)^={5,}[ ]*\n(.*?)^>{5,} ?REPLACE", re.MULTILINE | re.DOTALL)
-FENCE = re.compile(r"^```([^\n`]*)\n(.*?)^```[ ]*$", re.MULTILINE | re.DOTALL)
+SEARCH, DIVIDER, REPLACE = (re.compile(sign) for sign in (r"<{5,} ?SEARCH", r"={5,}\s*$", r">{5,} ?REPLACE"))
+FENCE = re.compile(r"```([^`]*)$")
 
 
 class EditError(Exception):
@@ -36,35 +36,68 @@ def apply(completion: str, parent: Files, editable: Sequence[str]) -> Edited:
     Every SEARCH must be found, as whole lines, exactly once; only `editable` files change, and in a file with EVOLVE-BLOCK
     markers only the lines between them.
     """
-    blocks = list(BLOCK.finditer(completion))
-    files = _diffs(completion, blocks, parent, editable) if blocks else _rewrites(completion, parent, editable)
+    lines = completion.replace("\r\n", "\n").splitlines(keepends=True)
+    blocks = _blocks(lines)
+    fences = [] if blocks else _fences(lines)
+    if not blocks and not fences:
+        raise EditError("the answer holds neither a SEARCH/REPLACE block nor a fenced file")
+    files = _diffs(blocks, parent, editable) if blocks else _rewrites(fences, parent, editable)
     for path, text in files.items():
         _check_markers(path, parent.get(path), text)
-    if dict(files) == dict(parent):
+    if all(text.splitlines() == parent.get(path, "").splitlines() for path, text in files.items()):
         raise EditError("the answer changes nothing")
-    return Edited(files=files, **headings(completion))
+    return Edited(files=files, **headings((blocks or fences)[0].before))
 
 
-def headings(completion: str) -> dict[str, str]:
-    """Returns the answer's title (cut to 8 words) and hypothesis."""
+def headings(opening: str) -> dict[str, str]:
+    """Returns the title (cut to 8 words) and the hypothesis that an answer opens with."""
     found = {}
     for key in ("title", "hypothesis"):
-        match = re.search(rf"^\W*{key}\W*:[ *]*(.+)$", completion, re.MULTILINE | re.IGNORECASE)
+        match = re.search(rf"^\W*{key}\W*:[ *]*(.+)$", opening, re.MULTILINE | re.IGNORECASE)
         found[key] = match.group(1).strip().strip("*").strip() if match else ""
     found["title"] = " ".join(found["title"].split()[:TITLE_WORDS])
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A block (`old` is its SEARCH) or a fenced file (`old` is the fence's own words); `before` is the prose before it."""
+
+    before: str
+    old: str
+    new: str
+
+
 # ---------------------------------------------------------------- diffs
 
 
-def _diffs(completion: str, blocks: list[re.Match[str]], parent: Files, editable: Sequence[str]) -> Files:
+def _blocks(lines: Sequence[str]) -> list[Part]:
+    found: list[Part] = []
+    before, old, new = [], [], []  # type: tuple[list[str], list[str], list[str]]
+    into = before
+    for line in lines:
+        if SEARCH.match(line):
+            if into is not before:
+                raise EditError(f"block {len(found) + 1} is cut off: another one begins before its >>>>>>> REPLACE")
+            into = old
+        elif into is old and DIVIDER.match(line):
+            into = new
+        elif into is new and REPLACE.match(line):
+            found.append(Part("".join(before), "".join(old), "".join(new)))
+            before, old, new = [], [], []
+            into = before
+        else:
+            into.append(line if line.endswith("\n") else line + "\n")
+    if into is not before:
+        raise EditError(f"block {len(found) + 1} is cut off before its >>>>>>> REPLACE")
+    return found
+
+
+def _diffs(blocks: Sequence[Part], parent: Files, editable: Sequence[str]) -> Files:
     files = dict(parent)
-    end = 0
     for number, block in enumerate(blocks, 1):
-        path = _path_before(completion[end : block.start()], files, editable, f"block {number}")
-        files[path] = _replace(files[path], block.group(1), block.group(2), f"block {number} ({path})")
-        end = block.end()
+        path = _path_before(block.before, files, editable, f"block {number}")
+        files[path] = _replace(files[path], block.old, block.new, f"block {number} ({path})")
     return files
 
 
@@ -76,6 +109,8 @@ def _path_before(text: str, files: Files, editable: Sequence[str], what: str) ->
         raise EditError(f"{what} names no file before it; the editable files are {', '.join(editable)}")
     if path not in editable:
         raise EditError(f"{what} changes {path}, which may not change; editable: {', '.join(editable)}")
+    if path not in files:
+        raise EditError(f"{what} changes {path}, which this parent does not have")
     return path
 
 
@@ -121,26 +156,44 @@ def _replace_loosely(text: str, search: str, replacement: str, what: str) -> str
 # ---------------------------------------------------------------- whole files
 
 
-def _rewrites(completion: str, parent: Files, editable: Sequence[str]) -> Files:
-    fences = list(FENCE.finditer(completion))
-    if not fences:
-        raise EditError("the answer holds neither a SEARCH/REPLACE block nor a fenced file")
+def _fences(lines: Sequence[str]) -> list[Part]:
+    found: list[Part] = []
+    before: list[str] = []
+    inside: list[str] | None = None
+    words = ""
+    for line in lines:
+        fence = FENCE.match(line.rstrip())
+        if inside is None and fence:
+            inside, words = [], fence[1]
+        elif inside is None:
+            before.append(line)
+        elif fence and not fence[1].strip():
+            found.append(Part("".join(before), words, "".join(inside)))
+            before, inside = [], None
+        else:
+            inside.append(line)
+    if inside is not None:
+        raise EditError(f"fenced file {len(found) + 1} is cut off before its closing ```")
+    return found
+
+
+def _rewrites(fences: Sequence[Part], parent: Files, editable: Sequence[str]) -> Files:
     files = dict(parent)
-    if len(editable) == 1 and len(fences) >= 1 and not any(_named(completion, f, editable) for f in fences):
-        files[editable[0]] = _inside_markers(max((f.group(2) for f in fences), key=len), parent.get(editable[0], ""))
+    if len(editable) == 1 and not any(_named(fence, editable) for fence in fences):
+        longest = max((fence.new for fence in fences), key=len)
+        files[editable[0]] = _inside_markers(longest, parent.get(editable[0], ""))
         return files
     for number, fence in enumerate(fences, 1):
-        path = _named(completion, fence, editable)
+        path = _named(fence, editable)
         if path is None:
             raise EditError(f"fenced file {number} is named by no editable path; editable: {', '.join(editable)}")
-        files[path] = _inside_markers(fence.group(2), parent.get(path, ""))
+        files[path] = _inside_markers(fence.new, parent.get(path, ""))
     return files
 
 
-def _named(completion: str, fence: re.Match[str], editable: Sequence[str]) -> str | None:
+def _named(fence: Part, editable: Sequence[str]) -> str | None:
     """Returns the editable path in a fence's opening line or in the line above it."""
-    above = completion[: fence.start()].rstrip("\n").rpartition("\n")[2]
-    near = f"{above}\n{fence.group(1)}"
+    near = f"{fence.before.rstrip().rpartition(chr(10))[2]}\n{fence.old}"
     return next((path for path in editable if re.search(rf"(?<![\w/.-]){re.escape(path)}(?![\w/-])", near)), None)
 
 

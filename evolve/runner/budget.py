@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from evolve import checks
 from evolve.errors import UsageError
 
 
@@ -18,16 +19,18 @@ class Budget:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        limits = {field.name: getattr(self, field.name) for field in fields(self)}
-        for name, value in limits.items():
-            whole = name in ("candidates", "evaluations", "tokens")
-            if value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or value < 0:
-                kind = "a whole number, 0 or more," if whole else "a number, 0 or more,"
-                raise UsageError(f"budget.{name}={value}: must be {kind} or null")
-        if all(value is None for value in limits.values()):
+        for name in ("candidates", "evaluations", "tokens"):
+            checks.whole(f"budget.{name}", getattr(self, name), 0, or_null=True)
+        for name in ("usd", "seconds"):
+            checks.number(f"budget.{name}", getattr(self, name), 0, or_null=True)
+        if all(getattr(self, field.name) is None for field in fields(self)):
             raise UsageError("budget: at least one of candidates, evaluations, usd, tokens, seconds must be set")
+
+    def check_repeatable(self) -> None:
+        """Raises UsageError for a limit that `schedule=ordered` can't reach at the same place again."""
+        for name, why in (("seconds", "measures the machine"), ("tokens", "counts answers as they arrive")):
+            if getattr(self, name) is not None:
+                raise UsageError(f"budget.{name}: {why}, so schedule=ordered refuses it; set budget.candidates")
 
 
 @dataclass(slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 from evolve.errors import ProviderError, TransientError
 from evolve.llm.provider import Provider
@@ -96,6 +97,8 @@ class Calls:
                 self._note("llm", f"call {call} failed: {error}")
                 await self._writer.write(self._writer.call_failed(call, str(error), self._clock() - began))
                 return error
+            text = completion.text.encode("utf-8", "replace").decode()  # half a character is no text that can be stored
+            completion = replace(completion, text=text)
             self._count(completion)
             await self._writer.write(self._writer.call_done(call, completion, self._clock() - began))
             return completion

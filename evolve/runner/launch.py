@@ -81,13 +81,19 @@ async def start(setup: Setup, run_id: str, folder: Path, url: str, screen: Scree
 
 async def resume(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen) -> Ended:
     """Goes on with a stored run from where its last durable step left it."""
+    before = store.run(ref.run_id)["state"]
     writer = Writer(store, ref.run_id)
     writer.claim()
-    async with _started(setup):
-        _show_price(setup, (), screen)
-        search = Search.load(store.events(ref.run_id), **setup.search_settings)
-        runner = _runner(setup, search, store, writer, _spent(store, ref.run_id), screen, resumed=True)
-        return await _carry_out(runner, ref, screen, ())
+    try:
+        async with _started(setup):
+            search = Search.load(store.events(ref.run_id), **setup.search_settings)
+            founders = [] if search.size else await _founders(setup)  # killed before it had any
+            _show_price(setup, founders, screen)
+            runner = _runner(setup, search, store, writer, _spent(store, ref.run_id), screen, resumed=True)
+            return await _carry_out(runner, ref, screen, founders, config=dict(setup.config), words=list(setup.words))
+    except BaseException:
+        writer.release("interrupted" if before == "running" else before)
+        raise
 
 
 # ---------------------------------------------------------------- parts
@@ -196,6 +202,8 @@ def _versions() -> dict[str, str]:
 def _runner(
     setup: Setup, search: Search, store: Store, writer: Writer, spent: Spent, screen: Screen, resumed: bool = False
 ) -> Runner:
+    if search.window is not None:
+        setup.budget.check_repeatable()
     stored = store.run(writer.run_id)
     return Runner(
         problem=setup.problem,
@@ -266,15 +274,16 @@ def _outcome(row: Row) -> StageOutcome:
 
 
 async def _carry_out(
-    runner: Runner, ref: rundir.RunRef, screen: Screen, founders: Sequence[tuple[Files, Evaluation]]
+    runner: Runner, ref: rundir.RunRef, screen: Screen, founders: Sequence[tuple[Files, Evaluation]], **settings: Any
 ) -> Ended:
+    """Runs to the end; a resumed run (without founders) first keeps the settings that it goes on with."""
     runner.writer.start()
     try:
         with _log_file(ref), _signals(runner), screen.watch(runner):
+            if settings:
+                await runner.writer.write(runner.writer.calls_lost(), runner.writer.run_columns(**settings))
             if founders:
                 runner.found(founders)
-            else:
-                await runner.writer.write(runner.writer.calls_lost())
             await runner.run()
             if ref.folder and (best := runner.search.best):
                 rundir.write_best(ref.folder, runner.store.candidate(ref.run_id, best).files)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from evolve.errors import EvolveError, FatalError, RunError
 from evolve.llm.provider import Provider
 from evolve.population import Store, Writer, digest
+from evolve.population.writer import Change
 from evolve.problem import Problem
 from evolve.proposer import EditError, apply, build, fingerprint
 from evolve.runner import calls
@@ -180,23 +181,26 @@ class Runner:
     # ------------------------------------------------------------ initial programs
 
     def found(self, evaluations: Sequence[tuple[Files, Evaluation]]) -> None:
-        """Enters the initial programs, already evaluated: program i founds the islands i, i + k, i + 2k, ..."""
+        """Enters the initial programs, already evaluated: program i founds the islands i, i + k, i + 2k, ...
+
+        All in one transaction: a run has its initial programs, or is as empty as a new one.
+        """
+        changes = []
         for index, (files, evaluation) in enumerate(evaluations):
             islands = range(index, len(self.search.islands), len(evaluations))
             candidate = self.search.add("initial", list(islands))
             title = "initial program" if len(evaluations) == 1 else f"initial program {index + 1}"
-            self._write(
-                self.writer.candidate(candidate, "initial", island=islands[0] if islands else 0),
-                self._log(
-                    [*self.search.take_events(), self._proposed_event(candidate, Proposed(files=files, title=title))]
-                ),
-                self.writer.files(candidate, files, title=title, fingerprint=fingerprint(files)),
-            )
-            self._fingerprints[fingerprint(files)] = candidate
+            mark = fingerprint(files)
+            self._fingerprints[mark] = candidate
             self._proposed[candidate] = Proposed(files=files, title=title)
-            for outcome in evaluation.stages:
-                self._write_stage(candidate, outcome)
-            self._tell(candidate, evaluation)
+            changes += [
+                self.writer.candidate(candidate, "initial", island=islands[0] if islands else 0),
+                self.writer.log([self._proposed_event(candidate, self._proposed[candidate])]),
+                self.writer.files(candidate, files, title=title, fingerprint=mark),
+                *(self._stage(candidate, outcome) for outcome in evaluation.stages),
+                *self._told(candidate, evaluation),
+            ]
+        self._write(*changes)
 
     # ------------------------------------------------------------ the loop
 
@@ -223,9 +227,9 @@ class Runner:
         return not self._draining and self.search.may_ask() and self._limit_reached() is None
 
     def _affordable(self) -> bool:
-        """Says whether calls may start: all budgets but that of candidates, which bounds the asking, have room."""
-        reached = self._limit_reached()
-        return reached is None or reached == "candidates"
+        """Says whether calls may start for what was asked. Some budgets bound only the asking; `ordered` needs that they do."""
+        bounding = ("candidates",) if self.search.window is None else ("candidates", "evaluations")
+        return self._limit_reached() in (None, *bounding)
 
     def _ask(self) -> None:
         request = self.search.ask()
@@ -235,7 +239,7 @@ class Runner:
         self._requests.append(request)
         columns = {name: getattr(request, name) for name in ("island", "operator", "parent")}
         self._write(
-            self._log(self.search.take_events()),
+            self.writer.log(self.search.take_events()),
             self.writer.candidate(request.id, "asked", inspirations=list(request.inspirations), **columns),
         )
 
@@ -340,7 +344,7 @@ class Runner:
             self._fingerprints[mark] = candidate
         columns = {"title": proposed.title, "hypothesis": proposed.hypothesis}
         self._durable[candidate] = self._write(
-            self._log([self._proposed_event(candidate, proposed)]),
+            self.writer.log([self._proposed_event(candidate, proposed)]),
             self.writer.files(candidate, proposed.files, fingerprint=mark, duplicate_of=known, **columns),
         )
         self._enter(candidate, proposed)
@@ -386,32 +390,33 @@ class Runner:
                 thresholds=self._asked[candidate].thresholds,
                 draw_seed=int(generator(self.search.seed, "draw", candidate).integers(2**63)),
                 done=self._pending.stages.pop(candidate, []),
-                on_stage=lambda outcome: self._write_stage(candidate, outcome),
+                on_stage=lambda outcome: self._wrote(self._stage(candidate, outcome)),
             )
 
-    def _write_stage(self, candidate: int, outcome: StageOutcome) -> None:
+    def _stage(self, candidate: int, outcome: StageOutcome) -> Change:
         self._last_evaluation += 1
-        self._write(self.writer.evaluation(self._last_evaluation, candidate, outcome))
+        return self.writer.evaluation(self._last_evaluation, candidate, outcome)
 
     def _tell(self, candidate: int, evaluation: Evaluation) -> None:
+        self._write(*self._told(candidate, evaluation))
+
+    def _told(self, candidate: int, evaluation: Evaluation) -> list[Change]:
+        """Tells the search; returns what the population is to keep of it."""
         before = self.search.best
         self.spent.evaluations += len(evaluation.stages)
         scores = {outcome.stage: outcome.score for outcome in evaluation.stages if outcome.score is not None}
         self.search.tell(candidate, evaluation.status, evaluation.score, scores)
-        self._write(
-            self._log(self.search.take_events()),
-            self.writer.candidate_columns(
-                candidate,
-                status=evaluation.status.value,
-                score=evaluation.score,
-                stage=evaluation.stages[-1].stage if evaluation.stages else "",
-                metrics=dict(evaluation.metrics),
-                features=dict(evaluation.features),
-                feedback=evaluation.feedback,
-            ),
-        )
         self._remember(candidate, evaluation)
         self._watch(candidate, evaluation, before)
+        columns = {
+            "status": evaluation.status.value,
+            "score": evaluation.score,
+            "stage": evaluation.stages[-1].stage if evaluation.stages else "",
+            "metrics": dict(evaluation.metrics),
+            "features": dict(evaluation.features),
+            "feedback": evaluation.feedback,
+        }
+        return [self.writer.log(self.search.take_events()), self.writer.candidate_columns(candidate, **columns)]
 
     def _remember(self, candidate: int, evaluation: Evaluation) -> None:
         """Keeps a told candidate for prompts, and forgets what was needed to get it there."""
@@ -453,10 +458,10 @@ class Runner:
             found.update(read)
         return found
 
-    def _log(self, found: Sequence[Event]) -> Any:
-        return self.writer.log(found)
+    def _wrote(self, *changes: Change) -> None:
+        self._write(*changes)
 
-    def _write(self, *changes: Any) -> asyncio.Future[None]:
+    def _write(self, *changes: Change) -> asyncio.Future[None]:
         """Queues changes without waiting; a failure stops the run."""
         written = self.writer.write(*changes)
         written.add_done_callback(self._written)

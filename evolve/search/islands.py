@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evolve.errors import UsageError
+from evolve import checks
 from evolve.search.island import Island
 
 
@@ -19,8 +19,8 @@ class Ring:
     count: int = 2
 
     def __post_init__(self) -> None:
-        if self.every < 1 or self.count < 1:
-            raise UsageError("selection.migration: every and count must be at least 1; migration=null turns it off")
+        checks.whole("selection.migration.every", self.every, 1)
+        checks.whole("selection.migration.count", self.count, 1)
 
     def moves(self, islands: Sequence[Island]) -> list[tuple[int, int, tuple[int, ...]]]:
         """Returns (from, to, candidates), all read before any is carried out."""
@@ -40,8 +40,8 @@ class ResetWeakest:
     minimum: int = 200
 
     def __post_init__(self) -> None:
-        if self.every < 1 or self.minimum < 1:
-            raise UsageError("selection.reset: every and minimum must be at least 1; reset=null turns it off")
+        checks.whole("selection.reset.every", self.every, 1)
+        checks.whole("selection.reset.minimum", self.minimum, 1)
 
     def resets(self, islands: Sequence[Island], rng: np.random.Generator) -> list[tuple[int, int]]:
         """Returns (island, founder): which islands to empty, and the candidate that founds each anew."""

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evolve.errors import UsageError
+import numpy as np
+
+from evolve import checks
 from evolve.search.island import Island
 from evolve.search.islands import ResetWeakest, Ring
 from evolve.search.randomness import generator
@@ -34,8 +36,7 @@ class Strategy:
     islands: int | None = None
 
     def __post_init__(self) -> None:
-        if self.islands is not None and (not isinstance(self.islands, int) or not 1 <= self.islands <= 1000):
-            raise UsageError(f"selection.islands={self.islands}: must be a whole number from 1 to 1000, or null")
+        checks.whole("selection.islands", self.islands, 1, 1000, or_null=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +46,7 @@ class Schedule:
     window: int | None = None
 
     def __post_init__(self) -> None:
-        if self.window is not None and (not isinstance(self.window, int) or self.window < 1):
-            raise UsageError(f"schedule.window={self.window}: must be a whole number, 1 or more")
+        checks.whole("schedule.window", self.window, 1, or_null=True)
 
 
 class Search:
@@ -275,10 +275,10 @@ class Search:
         for island in self.islands:
             if island.remove(candidate, old) and score == score:
                 island.add(candidate, score)
-        leaders = [(island.best_score(), -island.at(0)) for island in self.islands if len(island)]
-        best = max(leaders, default=(float("-inf"), NONE))
-        if self._best[1] == candidate or best[0] > self._best[0]:
-            self._best = (best[0], -best[1])
+        if candidate == self._best[1] or score > self._best[0]:
+            scores = np.array(self._score)
+            best = int(np.nanargmax(scores)) if not np.isnan(scores).all() else NONE
+            self._best = (float(scores[best]), best) if best else (float("-inf"), NONE)
 
 
 def request_data(request: Request) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from evolve import checks
 from evolve.errors import UsageError
 from evolve.search.island import Island
 
@@ -38,8 +39,7 @@ class PowerLaw:
     exponent: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.exponent < 0:
-            raise UsageError(f"selection.parent.exponent={self.exponent}: must be 0 or more")
+        checks.number("selection.parent.exponent", self.exponent, 0)
 
     def parent(self, island: Island, rng: np.random.Generator) -> int:
         return island.at(self.rank(len(island), rng.random()))
@@ -79,8 +79,7 @@ class WeightedOperators:
         for name, weight in self.weights.items():
             if name not in known:
                 raise UsageError(f"selection.operators.weights.{name}: no such operator; known: {', '.join(known)}")
-            if weight < 0:
-                raise UsageError(f"selection.operators.weights.{name}={weight}: must be 0 or more")
+            checks.number(f"selection.operators.weights.{name}", weight, 0)
         if not self.weights.get("diff", 0) + self.weights.get("rewrite", 0) > 0:
             raise UsageError("selection.operators.weights: diff or rewrite must have a weight above 0")
 

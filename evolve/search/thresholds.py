@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evolve.errors import ProblemError
-from evolve.problem import Problem
+from evolve.problem import PASS_IF, Problem
 
 WINDOW = 200  # a quantile is taken over the last scores of a stage
 LEAST = 20  # and not before there are this many
@@ -31,7 +31,7 @@ def rules(problem: Problem) -> dict[str, Rule]:
 
 def _rule(problem: Problem, stage: str, text: str) -> Rule:
     sign = problem.objectives[problem.objective]
-    comparison, value = re.fullmatch(r"([<>]=?) *(\S+)", text).groups()  # type: ignore[union-attr]
+    comparison, value = re.fullmatch(PASS_IF, text).groups()  # type: ignore[union-attr]
     if value.startswith("q"):
         return Rule(quantile=int(value[1:]) / 100)
     if (comparison[0] == ">") != (sign > 0):

@@ -367,7 +367,7 @@ def score(instance, output):
 """
 
 
-@pytest.mark.parametrize(("draw", "same"), [("fixed", True), ("paired", False), ("fresh", False)])
+@pytest.mark.parametrize(("draw", "same"), [("fixed", True), ("fresh", False)])
 async def test_draws_depend_on_the_jobs_seed_only_where_declared(
     run: Run, make_problem: Make, draw: str, same: bool
 ) -> None:

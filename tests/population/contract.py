@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -332,5 +334,16 @@ class StoreContract:
             Store(url)
 
     def test_a_database_without_tables_is_not_opened_unasked(self, url):
-        with pytest.raises(StoreError, match="holds no Evolve tables; start a run there with 'evolve run'"):
+        with pytest.raises(StoreError, match="start a run there with 'evolve run'"):
             Store(url)
+
+    def test_runs_that_start_at_once_in_an_empty_database_all_open_it(self, url):
+        begin = threading.Barrier(4)
+
+        def open_it() -> None:
+            begin.wait()
+            Store(url, create=True).close()
+
+        with ThreadPoolExecutor(4) as pool:
+            opened = [pool.submit(open_it) for _ in range(4)]
+        assert [future.exception() for future in opened] == [None] * 4

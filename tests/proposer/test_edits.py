@@ -60,7 +60,9 @@ def texts(lines: list[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-@given(st.lists(PIECES, max_size=14).map("".join), st.dictionaries(st.sampled_from(["a.py", "b.py"]), PARENTS, min_size=1))
+@given(
+    st.lists(PIECES, max_size=14).map("".join), st.dictionaries(st.sampled_from(["a.py", "b.py"]), PARENTS, min_size=1)
+)
 @settings(max_examples=100, deadline=None)
 @example(completion=block("x\n", "y\n"), parent={"b.py": "x\n"})
 def test_apply_gives_changed_files_or_says_why_not(completion, parent):
@@ -118,7 +120,13 @@ def test_lines_outside_the_markers_never_change(seed):
 
 @pytest.mark.parametrize(
     "flood",
-    ["\n" * 100_000, "=====\n" * 20_000, "<<<<<<< SEARCH\n" * 5_000, "<<<<<<< SEARCH\n=======\n" * 3_000, "```\n" * 9_001],
+    [
+        "\n" * 100_000,
+        "=====\n" * 20_000,
+        "<<<<<<< SEARCH\n" * 5_000,
+        "<<<<<<< SEARCH\n=======\n" * 3_000,
+        "```\n" * 9_001,
+    ],
     ids=["blank", "equals", "search", "halves", "fences"],
 )
 def test_a_model_that_repeats_itself_costs_no_time(flood):
@@ -209,7 +217,9 @@ def test_an_answer_of_prose_is_refused():
     ],
 )
 def test_a_change_outside_the_markers_is_refused(answer):
-    assert "a.py: only lines between EVOLVE-BLOCK-START and EVOLVE-BLOCK-END may change; this changes" in refused(answer)
+    assert "a.py: only lines between EVOLVE-BLOCK-START and EVOLVE-BLOCK-END may change; this changes" in refused(
+        answer
+    )
 
 
 def test_a_rewrite_without_markers_stands_for_what_is_between_them():

@@ -49,7 +49,9 @@ TRIED = [
     ok(21, 0.05719, title="rename the index"),
     ok(22, 0.05, title="add noise"),
     Candidate(id=23, status=Status.TIMEOUT, title="simulated annealing", feedback="stage 'small': 0.5 s are over"),
-    Candidate(id=24, status=Status.CRASH, title="", feedback="Traceback\n  line 3\nZeroDivisionError: division by zero\n"),
+    Candidate(
+        id=24, status=Status.CRASH, title="", feedback="Traceback\n  line 3\nZeroDivisionError: division by zero\n"
+    ),
     Candidate(id=25, status=Status.DUPLICATE, title="the same again"),
 ]
 
@@ -122,7 +124,9 @@ def test_a_minimised_objective_is_shown_in_its_own_unit():
 def test_a_gain_is_positive_where_the_child_is_better():
     problem = replace(PROBLEM, objectives={"least_gap": -1})
     child = replace(ok(20, -0.05), metrics={"least_gap": 0.05}, title="smaller")
-    found = prompt(problem=problem, parent=replace(PARENT, score=-0.06, metrics={"least_gap": 0.06}), tried=[child]).user
+    found = prompt(
+        problem=problem, parent=replace(PARENT, score=-0.06, metrics={"least_gap": 0.06}), tried=[child]
+    ).user
     [line] = [line for line in found.splitlines() if line.startswith("- smaller")]
     assert line == "- smaller: +0.01"
 

@@ -87,7 +87,7 @@ def test_crossover_needs_an_inspiration():
     ("weights", "message"),
     [
         ({"diff": 1, "dif": 1}, r"weights\.dif: no such operator; known: diff"),
-        ({"diff": -1}, r"weights\.diff=-1: must be 0 or more"),
+        ({"diff": -1}, r"weights\.diff=-1: must be a number, 0 or more"),
         ({"crossover": 1}, "diff or rewrite must have a weight above 0"),
         ({}, "diff or rewrite must have a weight above 0"),
     ],

@@ -1,0 +1,248 @@
+"""Runs of a tiny problem without processes: a scripted model, an evaluator that is a function of the text, a real store."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from evolve.lineage import Run
+from evolve.lineage.export import lines
+from evolve.llm.provider import Provider
+from evolve.llm.scripted import Scripted
+from evolve.population import Store
+from evolve.problem import Problem, load_problem
+from evolve.runner import launch, rundir
+from evolve.runner.budget import Budget
+from evolve.runner.launch import Ended, Setup
+from evolve.runner.runner import Evaluator
+from evolve.search import Strategy
+from evolve.search.islands import ResetWeakest, Ring
+from evolve.search.selectors import BetterAndRecent, PowerLaw, WeightedOperators
+from evolve.types import Evaluation, Files, Prompt, StageOutcome, Status
+
+INITIAL = "def f():\n    return 0\n"
+RUN = "tiny-1"
+Script = Callable[[Prompt, str], str]
+Judge = Callable[[int, str], Evaluation]
+
+
+def source(value: float, note: str = "") -> str:
+    return f"def f():\n    return {value}{note}\n"
+
+
+def rewrite(value: float, note: str = "") -> str:
+    return f"TITLE: return {value}\n```python\n{source(value, note)}```\n"
+
+
+def value_of(text: str) -> float:
+    return float(re.search(r"return (-?[\d.]+)", text)[1])
+
+
+def answer(prompt: Prompt, call: str) -> str:
+    """Answers by what the prompt says alone: most add to the parent's value, some repeat others, some are no edit."""
+    chosen = prompt.seed[-1]
+    if chosen % 11 == 5:
+        return "I would rather not."
+    if chosen % 7 == 3:
+        return rewrite(7.0)  # seen before, from the second time on
+    return rewrite(value_of(prompt.parent["initial.py"]) + chosen % 5 - 1.5 + chosen / 1000)
+
+
+def outcomes(text: str) -> list[StageOutcome]:
+    """Returns what two stages make of a program: the value; a crash where the value is about a multiple of four."""
+    value = value_of(text)
+    small = StageOutcome(stage="small", status=Status.OK, score=value / 2, metrics={"score": value / 2})
+    if int(value) % 4 == 3:
+        return [small, StageOutcome(stage="main", status=Status.CRASH, feedback=f"{value} is refused")]
+    return [small, StageOutcome(stage="main", status=Status.OK, score=value, metrics={"score": value})]
+
+
+class Judging:
+    """An evaluator that judges by a pure function of the text, after `latency` (of the candidate's id) turns of the loop."""
+
+    isolation = "none"
+
+    def __init__(
+        self, slots: int = 2, judge: Callable[[str], list[StageOutcome]] = outcomes, latency: Any = lambda c: 1
+    ):
+        self.slots = slots
+        self.evaluated: list[int] = []
+        self.ran: list[tuple[int, str]] = []
+        self._judge, self._latency = judge, latency
+
+    async def start(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+    async def evaluate(
+        self,
+        problem: Problem,
+        files: Files,
+        *,
+        candidate: int,
+        thresholds: Mapping[str, float],
+        draw_seed: int,
+        done: Sequence[StageOutcome],
+        on_stage: Callable[[StageOutcome], None],
+    ) -> Evaluation:
+        self.evaluated.append(candidate)
+        known = {outcome.stage: outcome for outcome in done}
+        found = []
+        for outcome in self._judge(files["initial.py"]):
+            await turns(self._latency(candidate))
+            if outcome.stage not in known:
+                self.ran.append((candidate, outcome.stage))
+                on_stage(outcome)
+            found.append(known.get(outcome.stage, outcome))
+        last = found[-1]
+        same = {name: getattr(last, name) for name in ("status", "score", "metrics", "feedback")}
+        return Evaluation(stages=tuple(found), **same)
+
+
+async def turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+class Slow(Scripted):
+    """A scripted model whose calls take turns of the loop that depend on the call's candidate."""
+
+    def __init__(self, answers: Script, latency: Callable[[Prompt], int], concurrency: int = 8):
+        super().__init__(answers, concurrency=concurrency)
+        self._turns = latency
+
+    async def complete(self, prompt: Prompt, *, call: str) -> Any:
+        await turns(self._turns(prompt))
+        return await super().complete(prompt, call=call)
+
+
+class Notes:
+    """A screen that keeps what it is told, and the runner."""
+
+    def __init__(self) -> None:
+        self.notes: list[tuple[str, str]] = []
+        self.runner: Any = None
+
+    def note(self, kind: str, text: str) -> None:
+        self.notes.append((kind, text))
+
+    def watch(self, runner: Any) -> Any:
+        self.runner = runner
+        return nullcontext()
+
+
+def tiny(folder: Path) -> Problem:
+    folder.mkdir(exist_ok=True)
+    (folder / "evaluator.py").write_text("def score(instance, output): return output\n")
+    (folder / "initial.py").write_text(INITIAL)
+    (folder / "problem.yaml").write_text("stages: {small: {}, main: {}}\n")
+    return load_problem(str(folder))
+
+
+STRATEGY = Strategy(
+    parent=PowerLaw(),
+    inspirations=BetterAndRecent(),
+    operators=WeightedOperators(weights={"diff": 0.5, "rewrite": 0.25, "crossover": 0.25}),
+    migration=Ring(every=4),
+    reset=ResetWeakest(every=12, minimum=8),
+)
+
+
+@dataclass
+class Case:
+    """One run in a folder of its own: started, looked at, stopped at some moment, gone on with."""
+
+    root: Path
+    provider: Provider
+    evaluator: Evaluator
+    budget: Budget
+    window: int | None = None
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.screen = Notes()
+        self.problem = tiny(self.root / "tiny")
+
+    @property
+    def folder(self) -> Path:
+        return self.root / "run"
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "run.db"
+
+    def setup(self) -> Setup:
+        limits = {name: getattr(self.budget, name) for name in Budget.__dataclass_fields__}
+        return Setup(
+            config={"seed": self.seed, "budget": limits, "problem": "tiny"},
+            words=[],
+            problem=self.problem,
+            search_settings={
+                "seed": self.seed,
+                "islands": 2,
+                "strategy": STRATEGY,
+                "rules": {},
+                "window": self.window,
+            },
+            provider=self.provider,
+            evaluator=self.evaluator,
+            budget=self.budget,
+        )
+
+    async def start(self) -> Ended:
+        return await launch.start(self.setup(), RUN, self.folder, f"sqlite:///{self.database}", self.screen)
+
+    async def resume(self, **changes: Any) -> Ended:
+        """Goes on with the run, with other parts than before where they are given."""
+        for name, value in changes.items():
+            setattr(self, name, value)
+        ref = rundir.read(self.folder)
+        store = ref.open()
+        ended = await launch.resume(self.setup(), ref, store, self.screen)
+        store.close()
+        return ended
+
+    def run(self) -> Run:
+        return Run.open(self.folder)
+
+    def status(self) -> dict[str, Any]:
+        return self.run().status()
+
+    def export(self) -> list[str]:
+        return list(lines(self.run(), measured=False))
+
+    def snapshot(self, root: Path) -> Case:
+        """Returns the case as a kill at this moment leaves it: what is committed, its runner gone."""
+        copy = replace(self, root=root)
+        shutil.copytree(self.folder, copy.folder, ignore=shutil.ignore_patterns("run.db*"))
+        with sqlite3.connect(self.database) as live, sqlite3.connect(copy.database) as kept:
+            live.backup(kept)
+            kept.execute("UPDATE runs SET lease_owner = lease_owner || '0'")  # a start time that no process has
+        live.close()
+        kept.close()
+        written = (copy.folder / rundir.FILE).read_text().replace(str(self.folder), str(copy.folder))
+        (copy.folder / rundir.FILE).write_text(written)
+        return copy
+
+
+def case(root: Path, candidates: int = 40, script: Script = answer, **changes: Any) -> Case:
+    parts = {"provider": Scripted(script, concurrency=3), "evaluator": Judging(), **changes}
+    return Case(root=root, budget=parts.pop("budget", Budget(candidates=candidates)), **parts)
+
+
+def calls(case: Case) -> list[Any]:
+    return case.run().store.call_rows(RUN)
+
+
+def store_of(case: Case) -> Store:
+    return case.run().store
