@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Evolutionary program search. A problem that can be scored and a first program in, better programs out.",
         epilog="Example: evolve run problem=circle_packing budget.candidates=200",
     )
-    parser.add_argument("--version", action="version", version=_Version())
+    parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version and exit")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
     verbs.add_parser("run", help="search: evolve run problem=NAME KEY=VALUE ... (-m for sweeps)", add_help=False)
@@ -137,13 +137,11 @@ def _verb(
     return parser
 
 
-class _Version(str):
-    """The version's text, looked up only when it is asked for."""
+class _ShowVersion(argparse.Action):
+    """Prints the version, looked up only when it is asked for."""
 
-    def __str__(self) -> str:
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version
 
-        return f"evolve {version('evolve-engine')}"
-
-    def __mod__(self, _: object) -> str:
-        return str(self)
+        print(f"evolve {version('evolve-engine')}")  # noqa: T201
+        parser.exit()

@@ -147,16 +147,6 @@ class Run:
         paths = sorted(set(a.files) | set(b.files))
         return "".join(line for path in paths for line in _diff(path, a, b))
 
-    def progress(self) -> list[tuple[int, float]]:
-        """Returns (id, score) of each candidate that was the best when it was told, in that order."""
-        best, line = float("-inf"), []
-        for event in self.store.events(self.run_id):
-            score = event.data.get("score") if event.kind == "told" else None
-            if score is not None and score > best:
-                best = score
-                line.append((event.candidate or 0, score))
-        return line
-
 
 def _brief(candidate: Candidate) -> dict[str, Any]:
     return {

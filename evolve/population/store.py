@@ -237,19 +237,11 @@ class Store:
         with self.reading() as connection:
             return list(connection.execute(query.order_by(evaluations.c.candidate, evaluations.c.id)).mappings())
 
-    def island_rows(self, run_id: str) -> list[Row]:
-        """Returns per island: island, asked, ok, best score."""
-        ok = candidates.c.status == Status.OK.value
-        query = select(
-            candidates.c.island,
-            func.count().label("asked"),
-            func.count().filter(ok).label("ok"),
-            func.max(candidates.c.score).filter(ok).label("best"),
-        ).where(candidates.c.run_id == run_id, candidates.c.origin == "asked")
-        with self.reading() as connection:
-            return list(
-                connection.execute(query.group_by(candidates.c.island).order_by(candidates.c.island)).mappings()
-            )
+    def evaluations(self, run_id: str, but: Sequence[int] = ()) -> int:
+        """Returns how many stage runs there are, those of some candidates left out."""
+        query = select(func.count()).select_from(evaluations).where(evaluations.c.run_id == run_id)
+        left_out = sum(self._scalar(query.where(evaluations.c.candidate.in_(part))) for part in _chunks(list(but)))
+        return int(self._scalar(query) - left_out)
 
     def last_ids(self, run_id: str) -> tuple[int, int]:
         """Returns the largest call id and evaluation id, 0 where there are none."""

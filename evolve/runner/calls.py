@@ -35,12 +35,14 @@ class Calls:
         budget: Budget,
         spent: Spent,
         meter: Meter,
+        may_start: Callable[[], bool],
         last_id: int,
         seed: int,
         note: Callable[[str, str], None],
         clock: Callable[[], float],
     ):
         self._provider, self._writer, self._budget, self._spent = provider, writer, budget, spent
+        self._may_start = may_start
         self._meter, self._last_id, self._seed, self._note, self._clock = meter, last_id, seed, note, clock
         self._out = 0
         self._one_ended = asyncio.Event()
@@ -61,7 +63,7 @@ class Calls:
             ceiling = self._provider.ceiling_usd(prompt)
             if not await self._reserve(ceiling):
                 return self._out_of_money(ceiling)
-            if self._ending.is_set():
+            if self._ending.is_set() or (attempt and not self._may_start()):
                 return None
             answer = await self._call(candidate, prompt, made + attempt, ceiling)
             if not isinstance(answer, TransientError):

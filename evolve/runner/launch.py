@@ -89,7 +89,9 @@ async def resume(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen)
             search = Search.load(store.events(ref.run_id), **setup.search_settings)
             founders = [] if search.size else await _founders(setup)  # killed before it had any
             _show_price(setup, founders, screen)
-            runner = _runner(setup, search, store, writer, _spent(store, ref.run_id), screen, resumed=True)
+            runner = _runner(
+                setup, search, store, writer, _spent(store, ref.run_id, search.open()), screen, resumed=True
+            )
             return await _carry_out(runner, ref, screen, founders, config=dict(setup.config), words=list(setup.words))
     except BaseException:
         writer.release("interrupted" if before == "running" else before)
@@ -223,11 +225,12 @@ def _runner(
     )
 
 
-def _spent(store: Store, run_id: str) -> Spent:
+def _spent(store: Store, run_id: str, untold: Sequence[int]) -> Spent:
+    """Returns what a stored run used; evaluations of candidates not told yet count when they are told."""
     totals = store.call_totals(run_id)
     same = ("calls", "tokens_in", "tokens_out", "cost_usd", "unpriced")
     return Spent(
-        evaluations=len(store.evaluation_rows(run_id)),
+        evaluations=store.evaluations(run_id, untold),
         wall_s=store.run(run_id)["wall_s"],
         lost=totals["lost"],
         lost_usd=totals["held_usd"],

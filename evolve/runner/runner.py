@@ -126,6 +126,7 @@ class Runner:
         self._wall_before, self._began = spent.wall_s, clock()
         self.calls = calls.Calls(
             provider=provider, writer=writer, budget=budget, spent=spent, meter=self.llm_meter,
+            may_start=self._affordable,
             last_id=last_ids[0], seed=search.seed, note=note, clock=clock,
         )  # fmt: skip
         self._last_evaluation = last_ids[1]
@@ -213,8 +214,8 @@ class Runner:
             self._tell_results()
             self._start_proposals()
             self._start_evaluations()
-        except EvolveError as error:
-            self._stop("failed", str(error))
+        except Exception as error:  # noqa: BLE001 - called by the loop, where nobody would see it
+            self._fail(error)
         if not self._proposals and not self._evaluations:
             self._done.set()
 
@@ -292,11 +293,8 @@ class Runner:
     def _ended(self, tasks: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:
         tasks.discard(task)
         error = None if task.cancelled() else task.exception()
-        if isinstance(error, EvolveError):
-            self._stop("failed", str(error))
-        elif error is not None:
-            self._stop("failed", f"a fault in Evolve itself: {type(error).__name__}: {error}")
-            self.fault = error
+        if error is not None:
+            self._fail(error)
         self._pump()
 
     # ------------------------------------------------------------ proposing
@@ -512,6 +510,13 @@ class Runner:
         self.calls.end()
         if state in ("failed", "paused"):
             self.note(state, reason)
+
+    def _fail(self, error: BaseException) -> None:
+        if isinstance(error, EvolveError):
+            self._stop("failed", str(error))
+        else:
+            self.fault = error
+            self._stop("failed", f"a fault in Evolve itself: {type(error).__name__}: {error}")
 
     async def _finish(self) -> None:
         reached = self._limit_reached()

@@ -171,6 +171,7 @@ class Case:
     def __post_init__(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
         self.screen = Notes()
+        self._run: Run | None = None
         self.problem = tiny(self.root / "tiny")
 
     @property
@@ -213,7 +214,9 @@ class Case:
         return ended
 
     def run(self) -> Run:
-        return Run.open(self.folder)
+        """Returns the stored run, opened when it is first read."""
+        self._run = self._run or Run.open(self.folder)
+        return self._run
 
     def status(self) -> dict[str, Any]:
         return self.run().status()

@@ -15,11 +15,11 @@ from evolve.types import Prompt, StageOutcome, Status
 from tests.runner.driving import RUN, Case, Judging, answer, calls, case, outcomes, store_of
 
 SLOTS = 3
-MOMENTS = [1, 2, 5, 13, 34, 40]
+MOMENTS = [1, 5, 13, 25]
 
 
 class Killed:
-    """A run of 40 candidates of which a copy was kept as it was at the n-th answer or evaluated stage."""
+    """A run of 25 candidates of which a copy was kept as it was at the n-th answer or evaluated stage."""
 
     def __init__(self, root: Path, where: str, moment: int, window: int | None):
         self.root, self.where, self.moment = root, where, moment
@@ -27,7 +27,7 @@ class Killed:
         self.bought: list[str] = []
         self._answers, self._stages = count(1), count(-1)  # the first two stages are the initial program's
         provider = Scripted(self._answer, concurrency=SLOTS)
-        self.run = case(root / "whole", 40, provider=provider, evaluator=Judging(2, self._judge), window=window)
+        self.run = case(root / "whole", 25, provider=provider, evaluator=Judging(2, self._judge), window=window)
 
     def _answer(self, prompt: Prompt, call: str) -> str:
         if self.where == "answer" and next(self._answers) == self.moment:
@@ -72,7 +72,7 @@ async def test_a_killed_run_ends_with_exactly_its_budget_and_repeats_nothing(tmp
     before_calls, before_stages = calls(made.copy), stages_of(made.copy)
     run = await gone_on(made.copy)
     counts = run.status()["candidates"]
-    assert counts["asked"] == 40 == sum(n for name, n in counts.items() if name != "asked") and counts["in_flight"] == 0
+    assert counts["asked"] == 25 == sum(n for name, n in counts.items() if name != "asked") and counts["in_flight"] == 0
     assert not set(made.bought) & set(run.provider.calls)  # no id leaves twice
     done = [row["candidate"] for row in before_calls if row["state"] == "done"]
     new = [row["candidate"] for row in calls(run)[len(before_calls) :]]
@@ -89,19 +89,19 @@ async def test_killed_again_and_again_it_loses_at_most_a_call_per_slot_and_kill(
         answers = count(1)
 
         def script(prompt: Prompt, call: str) -> str:
-            if next(answers) == 6:
+            if next(answers) == 4:
                 generations.append(generations[generation].snapshot(tmp_path / str(generation)))
             return answer(prompt, call)
 
         return script
 
-    generations = [case(tmp_path / "first", 40, provider=Scripted(dying(0), concurrency=SLOTS), window=4)]
+    generations = [case(tmp_path / "first", 25, provider=Scripted(dying(0), concurrency=SLOTS), window=4)]
     await generations[0].start()
     for generation in range(1, 20):
         if len(generations) > generation:
             await generations[generation].resume(provider=Scripted(dying(generation), concurrency=SLOTS))
     last = generations[-1]
-    assert len(generations) > 5 and last.status()["candidates"]["asked"] == 40
+    assert len(generations) > 5 and last.status()["candidates"]["asked"] == 25
     assert last.status()["llm"]["lost"] <= SLOTS * (len(generations) - 1)
     assert last.export() == generations[0].export()
 
@@ -145,7 +145,7 @@ async def test_a_run_killed_before_its_initial_program_was_stored_goes_on(tmp_pa
             database.execute(f"DELETE FROM {table}")
     database.close()
     run = await gone_on(made.copy)
-    assert run.status()["candidates"]["asked"] == 40
+    assert run.status()["candidates"]["asked"] == 25
 
 
 async def test_a_run_whose_runner_is_gone_shows_as_interrupted(tmp_path):
@@ -155,7 +155,7 @@ async def test_a_run_whose_runner_is_gone_shows_as_interrupted(tmp_path):
 
 
 async def test_what_was_a_duplicate_before_the_kill_is_one_after_it(tmp_path):
-    made = await killed(tmp_path, "answer", 34, 4)
+    made = await killed(tmp_path, "answer", 20, 4)
     run = await gone_on(made.copy)
     rows = store_of(run).rows(RUN)
     firsts = {row["id"]: row["duplicate_of"] for row in rows if row["status"] == Status.DUPLICATE}

@@ -20,7 +20,7 @@ print(hashlib.sha256(repr(plain(search.take_events())).encode()).hexdigest())
 
 
 def test_a_candidate_takes_less_than_300_bytes():
-    count = 12_000
+    count = 8_000
     search = founded(islands=8)
     steps(search, 100)
     search.take_events()
