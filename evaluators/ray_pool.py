@@ -139,7 +139,7 @@ class RayPool:
                 call = self._actors[place].run.remote(job, [self._folder(job.problem)])
                 outcome: StageOutcome = await self._result(call, _longest_s(job))
                 return outcome
-            except (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError, TimeoutError) as error:
+            except (ray.exceptions.RayError, TimeoutError) as error:
                 reason = f"{type(error).__name__}: {error}"[:1000]
                 self._replace(place)
                 await asyncio.sleep(BACK_OFF_S * 2**attempt)

@@ -76,12 +76,11 @@ class Clock:
 
     def overrun(self) -> Exception:
         """Returns what to raise at the deadline: whoever used most of wall_s is at fault, the candidate for its turns."""
-        spent = f"{self.turn_s:.2f} s in the candidate's turns, the rest in evaluator.py"
         if self.turn_s >= self.timeout_s:
             return Failure(Status.TIMEOUT, f"not done after timeout_s={self.timeout_s:g} in its own turns")
         if self.turn_s >= self._wall_s / 2:
-            return Failure(Status.TIMEOUT, f"not done after wall_s={self._wall_s:g} ({spent})")
-        return EvaluatorError(f"the stage took longer than wall_s={self._wall_s:g} ({spent})")
+            return Failure(Status.TIMEOUT, f"not done after wall_s={self._wall_s:g}, most of it in its own turns")
+        return EvaluatorError(f"the stage took longer than wall_s={self._wall_s:g}, most of it in evaluator.py")
 
 
 class Zygote:
@@ -223,7 +222,7 @@ class Sandbox:
         if self._channel is not None:
             self._channel.close()
         if self._log is not None:
-            tail = _tail(self._log)
+            tail = _tail(self._log).replace(f"{self._scratch}/", "")  # a place that is another each time
             self._log.close()
         if self._scratch:
             shutil.rmtree(self._scratch, ignore_errors=True)
@@ -257,6 +256,8 @@ class Sandbox:
 
     def _exchange(self, message: list[Any]) -> Any:
         assert self._channel is not None, "open first"
+        if self._clock.left_s <= 0:  # also where the next message is there already
+            raise self._clock.overrun()
         deadline = self._clock.start_turn()
         try:
             self._send(message, deadline)
@@ -299,7 +300,7 @@ def _death(code: int, cpu_s: float, clock: Clock) -> Failure:
         return Failure(Status.CRASH, f"its process exited with code {code} before it answered")
     name = signal.Signals(-code).name
     if -code == signal.SIGXCPU or (-code == signal.SIGKILL and cpu_s > clock.timeout_s):
-        return Failure(Status.TIMEOUT, f"used {cpu_s:.1f} s of CPU; timeout_s={clock.timeout_s:g}")
+        return Failure(Status.TIMEOUT, f"used more CPU than timeout_s={clock.timeout_s:g} allows")
     if -code == signal.SIGXFSZ:
         return Failure(Status.LIMIT, f"wrote or printed more than {FILE_MB} MB")
     return Failure(Status.CRASH, f"its process died of {name} before it answered")

@@ -82,10 +82,11 @@ class Scorer:
     def aggregate(self, results: Sequence[Result], weights: Sequence[float]) -> dict[str, float]:
         """Returns the metrics of a stage; by default each metric's weighted mean over the instances."""
         aggregate = self._function("aggregate")
-        if aggregate is None:
-            return mean([result.metrics for result in results], weights)
         with self.guard():
-            return dict(self._checked(aggregate(list(results)), "aggregate").metrics)
+            given = (
+                mean([result.metrics for result in results], weights) if aggregate is None else aggregate(list(results))
+            )
+            return dict(self._checked(given, "aggregate").metrics)
 
     def _function(self, name: str) -> Callable[..., Any] | None:
         """Returns a function of evaluator.py that gets, by keyword, the parameters which it names."""
@@ -116,6 +117,7 @@ class Scorer:
             if not math.isfinite(value):
                 raise Failure(Status.INVALID, f"{name} was {value}")
         features = {str(name): _number(value, f"{where}: feature '{name}'") for name, value in result.features.items()}
+        features = {name: value for name, value in features.items() if math.isfinite(value)}
         return Result(metrics, str(result.feedback), features, _artifacts(result))
 
     def _metrics(self, given: Any, where: str) -> Mapping[str, Any]:
@@ -130,7 +132,10 @@ def mean(values: Sequence[Mapping[str, float]], weights: Sequence[float]) -> dic
     for name in dict.fromkeys(itertools.chain.from_iterable(values)):
         pairs = [(item[name], weight) for item, weight in zip(values, weights, strict=True) if name in item]
         total = sum(weight for _, weight in pairs)
-        means[name] = math.fsum(value * weight for value, weight in pairs) / total if total else 0.0
+        try:
+            means[name] = math.fsum(value * weight for value, weight in pairs) / total if total else 0.0
+        except OverflowError:
+            means[name] = math.inf  # refused where it is checked
     return means
 
 

@@ -108,15 +108,19 @@ class StageRun:
             raise self._clock.overrun()
         sandbox = self._open()
         references = {name: wire.Service(name) for name in self._services}
-        output = self._scorer.drive(instance, CandidateProxy(sandbox.call, self._job.files, references))
-        if sandbox.failure is not None:
+        try:
+            output = self._scorer.drive(instance, CandidateProxy(sandbox.call, self._job.files, references))
+        except EvaluatorError:
+            if sandbox.failure is None:
+                raise
+        if sandbox.failure is not None:  # the first failure stands, whatever drive made of it
             raise sandbox.failure
         return output
 
     def _open(self) -> Sandbox:
         if self._sandbox is None:
             self._sandbox = Sandbox(self._zygote, self._clock, self._answer)
-            entry = self._job.problem.edit[0]
+            entry = self._job.problem.entry_file or self._job.problem.edit[0]
             self._sandbox.open(self._job.files, entry, memory_mb=self._stage.memory_mb, cpus=self._stage.cpus)
         return self._sandbox
 

@@ -135,8 +135,9 @@ class Slot:
 
     def kill(self) -> None:
         """Kills the present worker, from any thread; a `run` in progress sees it die."""
-        if self._worker is not None:
-            self._worker.kill()
+        worker = self._worker
+        if worker is not None:
+            worker.kill()
 
     def close(self) -> None:
         if self._worker is not None:

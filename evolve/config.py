@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -204,6 +203,7 @@ def build(config: Mapping[str, Any], words: Sequence[str] = ()) -> Setup:
     if not problem.initials:
         raise UsageError(f"problem={config['problem']}: {problem.path} has no initial program; add initial.py")
     islands = strategy.islands or min(8, max(1, (budget.candidates or 200) // 100))
+    config = {**config, "selection": {**config["selection"], "islands": islands}}  # a resume keeps it
     settings = {
         "seed": int(config["seed"]),
         "islands": islands,
@@ -253,7 +253,3 @@ def _make(config: Mapping[str, Any], section: str) -> Any:
 def database_url(config: Mapping[str, Any], run_dir: Path) -> str:
     """Returns the database of a run: `database.url`, or a file in its directory."""
     return str(config["database"]["url"] or file_url(run_dir / "run.db"))
-
-
-def environment_debug() -> bool:
-    return os.environ.get("EVOLVE_DEBUG", "") not in ("", "0")

@@ -48,12 +48,14 @@ class ProviderError(EvolveError):
 class TransientError(ProviderError):
     """Raised for faults that pass: rate limits, time-outs, 5xx. Retried by the runner with back-off.
 
-    `retry_after_s` is what the provider asked for, if it did.
+    `retry_after_s` is what the provider asked for, if it did; `may_be_billed` says that the attempt may cost money although
+    it brought nothing: its reserve is then counted as spent.
     """
 
-    def __init__(self, message: str, retry_after_s: float | None = None):
+    def __init__(self, message: str, retry_after_s: float | None = None, may_be_billed: bool = False):
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.may_be_billed = may_be_billed
 
 
 class FatalError(ProviderError):

@@ -6,6 +6,7 @@ import ast
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -26,7 +27,6 @@ LATER = {
     "gpus", "resources",
     "isolation", "holdout", "replicates", "profile", "report", "checkpoint", "exclusive_gpu",
 }  # fmt: skip
-SKIPPED_DIRS = {"__pycache__", ".git", ".venv"}
 
 
 # ---------------------------------------------------------------- what evaluator.py imports
@@ -123,6 +123,7 @@ class Problem:
     preload: tuple[str, ...] = ()
     knowledge: str = ""
     hash: str = ""
+    entry_file: str = ""  # the file that has the entry; default the first of `edit`
 
     @property
     def objective(self) -> str:
@@ -206,11 +207,13 @@ def load_problem(
     merged = _params(spec.get("params") or {}, params or {}, where)
     initials = _initials(folder)
     edit = _edit(spec, initials, where)
+    entry_file, entry = _entry(spec, initials, edit, where)
     return Problem(
         name=folder.name,
         path=folder,
         description=_description(folder, spec, merged),
-        entry=_entry(spec, initials, edit, where),
+        entry=entry,
+        entry_file=entry_file,
         edit=edit,
         initials=initials,
         objectives=_objectives(spec, where),
@@ -224,9 +227,16 @@ def load_problem(
 
 
 def folder_files(folder: Path) -> list[Path]:
-    """Returns the files that make up a problem, sorted by their path."""
-    files = (p for p in folder.rglob("*") if p.is_file() and not SKIPPED_DIRS & set(p.relative_to(folder).parts))
-    return sorted(files, key=lambda p: p.relative_to(folder).as_posix())
+    """Returns the files that make up a problem, sorted by their path: not caches, hidden ones, or runs that lie in it."""
+    found = []
+    for root, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not _is_aside(Path(root, name))]
+        found += [Path(root, name) for name in names if not name.startswith(".")]
+    return sorted(found, key=lambda p: p.relative_to(folder).as_posix())
+
+
+def _is_aside(folder: Path) -> bool:
+    return folder.name.startswith(".") or folder.name in ("__pycache__", "runs") or (folder / "run.json").exists()
 
 
 def folder_hash(folder: Path, params: Mapping[str, Any], stages: Mapping[str, Any]) -> str:
@@ -289,7 +299,7 @@ def _initials(folder: Path) -> tuple[Files, ...]:
         return (_tree(folder / "initial"),)
     several = folder / "initials"
     if several.is_dir():
-        entries = sorted(p for p in several.iterdir() if p.name not in SKIPPED_DIRS)
+        entries = sorted(p for p in several.iterdir() if not _is_aside(p))
         # every formulation answers to the same path, so that an edit means the same file in each
         return tuple(_tree(p) if p.is_dir() else {f"initial{p.suffix}": _text(p)} for p in entries)
     return ()
@@ -317,26 +327,35 @@ def _edit(spec: Mapping[str, Any], initials: tuple[Files, ...], where: Path) -> 
     return edit
 
 
-def _entry(spec: Mapping[str, Any], initials: tuple[Files, ...], edit: tuple[str, ...], where: Path) -> str:
+def _entry(spec: Mapping[str, Any], initials: tuple[Files, ...], edit: tuple[str, ...], where: Path) -> tuple[str, str]:
+    """Returns the file and the function that is called: the one that `entry` names, or the only public one."""
     entry = spec.get("entry")
+    if entry is not None and (not isinstance(entry, str) or entry == "text"):
+        raise ProblemError(f"{where}: entry must name a function in this version, not {entry!r}")
+    if not initials:
+        _require(entry is not None, f"{where}: without an initial program, 'entry' must name the function to write")
+        return edit[0], str(entry)
+    python = [path for path in dict.fromkeys([*edit, *initials[0]]) if path.endswith(".py") and path in initials[0]]
+    functions = {path: _functions(initials[0][path], f"{where.parent}/{path}") for path in python}
     if entry is not None:
-        _require(
-            isinstance(entry, str) and entry != "text",
-            f"{where}: entry must name a function in this version, not {entry!r}",
-        )
-        return str(entry)
-    _require(bool(initials), f"{where}: without an initial program, 'entry' must name the function to write")
-    source = initials[0][edit[0]]
+        having = [path for path, names in functions.items() if entry in names]
+        return (having or list(edit))[0], entry  # it may be made otherwise than by a def
+    first = next(iter(python), None)
+    _require(first is not None, f"{where}: 'entry' must name the function that is called")
+    public = [name for name in functions[first or ""] if not name.startswith("_")]
+    names = ", ".join(public) or "none"
+    _require(
+        len(public) == 1, f"{where}: 'entry' must say which function is called; public functions of {first}: {names}"
+    )
+    return first or "", public[0]
+
+
+def _functions(source: str, path: str) -> list[str]:
     try:
         tree = ast.parse(source)
     except SyntaxError as error:
-        raise ProblemError(f"{where.parent}/{edit[0]}, line {error.lineno}: {error.msg}") from None
-    public = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")]
-    names = ", ".join(public) or "none"
-    _require(
-        len(public) == 1, f"{where}: 'entry' must say which function is called; public functions of {edit[0]}: {names}"
-    )
-    return public[0]
+        raise ProblemError(f"{path}, line {error.lineno}: {error.msg}") from None
+    return [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
 
 
 def _objectives(spec: Mapping[str, Any], where: Path) -> dict[str, int]:

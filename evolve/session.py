@@ -25,7 +25,7 @@ async def run_composed(
 ) -> Ended:
     setup = configuration.build(config, words)
     run_id = rundir.new_id(setup.problem.name)
-    folder = run_dir or Path(config["run_dir"] or Path("runs") / run_id)
+    folder = run_dir or Path("runs") / run_id if config["run_dir"] is None else Path(str(config["run_dir"]))
     if config["on_existing"] == "resume" and (folder / rundir.FILE).exists():
         return await resume(str(folder), [], screen)
     return await launch.start(setup, run_id, folder, configuration.database_url(config, folder), screen)

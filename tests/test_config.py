@@ -41,7 +41,9 @@ def unbuilt(*words: str) -> str:
 def test_without_words_everything_has_its_default():
     config = compose([])
     assert (config["problem"], config["seed"], config["budget"]["candidates"]) == ("circle_packing", 1, 200)
-    assert config["llm"]["_target_"] == "evolve.llm.offline.Offline" and config["schedule"]["window"] is None
+    assert config["llm"]["_target_"] == "evolve.llm.offline.Offline" and config["schedule"] == {
+        "_target_": "evolve.search.Async"
+    }
 
 
 def test_words_set_keys_and_choose_groups():
@@ -158,7 +160,7 @@ def test_a_folder_of_groups_adds_choices(tmp_path):
             ["schedule=ordered", "budget.seconds=5"],
             "budget.seconds: measures the machine, so schedule=ordered refuses it",
         ),
-        (["schedule.window=0"], "schedule.window=0: must be a whole number, 1 or more"),
+        (["schedule=ordered", "schedule.window=0"], "schedule.window=0: must be a whole number, 1 or more"),
         (["selection.islands=0"], "selection.islands=0: must be a whole number from 1 to 1000"),
         (["selection.parent.exponent=-1"], "selection.parent.exponent=-1: must be a number, 0 or more"),
         (["selection.parent.exponent=x"], "selection.parent"),

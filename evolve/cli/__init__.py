@@ -10,6 +10,22 @@ from collections.abc import Sequence
 
 from evolve.errors import EvolveError, UsageError
 
+RUN_HELP = """usage: evolve run [KEY=VALUE ...] [-m] [--config-dir DIR] [--cfg job] [--debug]
+
+Searches for a better program. Without any word: circle_packing, offline, 200 candidates.
+
+  problem=NAME|FOLDER          what is searched ('evolve problems' lists the names)
+  budget.candidates=N          also budget.usd, budget.tokens, budget.seconds, budget.evaluations
+  llm=offline|litellm          llm.model=NAME llm.api_base=URL llm.concurrency=N; keys come from the environment
+  evaluator=auto|local|ray     evaluator.workers=N evaluator.address=HOST:PORT
+  schedule=async|ordered       ordered: the same seed gives the same run
+  seed=N  run_dir=DIR  param.NAME=VALUE  stage.NAME.timeout_s=SECONDS
+
+  -m                           a sweep: evolve run -m problem=a,b seed=1,2 (hydra/launcher=... for clusters)
+  --config-dir DIR             a folder of further configuration groups
+  --cfg job                    print the whole configuration
+"""
+
 RUN = "a run directory, 'latest', a unique prefix of a run id, or URL#run_id"
 
 
@@ -21,24 +37,34 @@ def main() -> None:
 def dispatch(words: Sequence[str]) -> int:
     debug = "--debug" in words or os.environ.get("EVOLVE_DEBUG", "") not in ("", "0")
     try:
-        return _dispatch(list(words))
+        return _dispatch([word for word in words if word != "--debug"])
     except EvolveError as error:
         if debug:
             traceback.print_exc()
         print(f"evolve: {error}", file=sys.stderr)  # noqa: T201
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
-        return 130
+        return 1
     except BrokenPipeError:  # the reader (head, less) has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        if debug:
+            raise
+        line = (str(error).strip().splitlines() or [""])[0]
+        fault = f"{type(error).__name__}: {line}"
+        sys.stderr.write(f"evolve: a fault in Evolve itself: {fault}; --debug shows all of it\n")
+        return 1
 
 
 def _dispatch(words: list[str]) -> int:
+    if words[:1] == ["run"] and {"-h", "--help"} & set(words):
+        print(RUN_HELP)  # noqa: T201
+        return 0
     if words[:1] == ["run"]:
         from evolve.cli import running
 
-        return running.run([word for word in words[1:] if word != "--debug"])
+        return running.run(words[1:])
     if words[:1] == ["_complete"]:
         from evolve.cli import completion
 

@@ -171,7 +171,7 @@ async def _first_prompt(setup: Setup) -> Prompt:
     search = Search(**setup.search_settings)
     files = setup.problem.initials[0]
     evaluation = await _evaluate(setup, files)
-    first = search.add("initial", range(len(search.islands)))
+    first = search.add("initial", range(0, len(search.islands), len(setup.problem.initials)))
     search.tell(first, evaluation.status, evaluation.score, {})
     if search.best is None:
         raise ProblemError(

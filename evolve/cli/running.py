@@ -20,27 +20,8 @@ from evolve.cli.screen import screen_for
 from evolve.errors import UsageError
 from evolve.runner.launch import Ended
 
-HELP = """usage: evolve run [KEY=VALUE ...] [-m] [--config-dir DIR] [--cfg job] [--debug]
-
-Searches for a better program. Without any word: circle_packing, offline, 200 candidates.
-
-  problem=NAME|FOLDER          what is searched ('evolve problems' lists the names)
-  budget.candidates=N          also budget.usd, budget.tokens, budget.seconds, budget.evaluations
-  llm=offline|litellm          llm.model=NAME llm.api_base=URL llm.concurrency=N; keys come from the environment
-  evaluator=auto|local|ray     evaluator.workers=N evaluator.address=HOST:PORT
-  schedule=async|ordered       ordered: the same seed gives the same run
-  seed=N  run_dir=DIR  param.NAME=VALUE  stage.NAME.timeout_s=SECONDS
-
-  -m                           a sweep: evolve run -m problem=a,b seed=1,2 (hydra/launcher=... for clusters)
-  --config-dir DIR             a folder of further configuration groups
-  --cfg job                    print the whole configuration
-"""
-
 
 def run(words: list[str]) -> int:
-    if "-h" in words or "--help" in words:
-        print(HELP)  # noqa: T201
-        return 0
     dirs, words = _config_dirs(words)
     multirun = [word for word in words if word in ("-m", "--multirun")]
     flags = [word for word in words if word.startswith("-") and word not in multirun]
@@ -70,7 +51,7 @@ def report(ended: Ended) -> int:
     """Names the run and what a user wants next; returns the exit code."""
     console = Console(highlight=False, soft_wrap=True)
     where = shown_path(ended.ref.folder) if ended.ref.folder else f"{ended.ref.database}#{ended.ref.run_id}"
-    if ended.fault is not None and config.environment_debug():
+    if ended.fault is not None:
         raise ended.fault
     if ended.state in ("failed", "paused"):
         print(f"evolve: {ended.reason}; mend it and run 'evolve resume {where}'", file=sys.stderr)  # noqa: T201

@@ -42,10 +42,17 @@ class Ticking:
 
     def note(self, kind: str, text: str) -> None:
         if kind in SHOWN_AT_ONCE:
-            self.console.print(Text(f"{kind}: {text}", style="yellow"))
+            self.print(Text(f"{kind}: {text}", style="yellow"))
 
     def look(self, runner: Runner) -> None:
         """Shows how the run stands."""
+
+    def print(self, what: str | Text) -> None:
+        """Prints, unless nobody reads any more (`evolve run | head`): the run goes on."""
+        try:
+            self.console.print(what)
+        except (OSError, SystemExit):
+            self.console = Console(quiet=True)
 
     @contextmanager
     def watch(self, runner: Runner) -> Iterator[None]:
@@ -74,13 +81,13 @@ class Plain(Ticking):
     def note(self, kind: str, text: str) -> None:
         super().note(kind, text)
         if kind == "best" and self.runner is not None and self.runner.search.asked:
-            self.console.print(line(self.runner))
+            self.print(line(self.runner))
             self._last = time.monotonic()
 
     def look(self, runner: Runner) -> None:
         if time.monotonic() - self._last >= LINE_EVERY_S or (runner.state != "running" and line(runner) != self._line):
             self._last, self._line = time.monotonic(), line(runner)
-            self.console.print(self._line)
+            self.print(self._line)
 
 
 class LiveScreen(Ticking):

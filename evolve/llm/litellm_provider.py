@@ -104,7 +104,9 @@ class LiteLLM:
             async with asyncio.timeout(self._timeout_s):
                 answer = await self._litellm.acompletion(**arguments)
         except TimeoutError:
-            raise TransientError(f"{self._where}: no answer within llm.timeout_s={self._timeout_s:g}") from None
+            raise TransientError(
+                f"{self._where}: no answer within llm.timeout_s={self._timeout_s:g}", may_be_billed=True
+            ) from None
         except Exception as error:  # noqa: BLE001 its adapters raise anything; their texts hold keys, so no chain
             raise self._failure(error) from None
         return self._completion(answer, prompt)
@@ -163,7 +165,7 @@ class LiteLLM:
         choice = answer.choices[0]
         text = getattr(choice.message, "content", None) or ""
         if not text.strip() and choice.finish_reason != "length":  # used up by reasoning: paid for, and no retry helps
-            raise TransientError(f"{self._where}: the answer is empty")
+            raise TransientError(f"{self._where}: the answer is empty", may_be_billed=True)
         tokens_in, tokens_out = _usage(answer)
         cost_usd = self._cost_usd(answer, tokens_in, tokens_out)
         if not tokens_in + tokens_out:  # no usage was reported: count the most that it can have been, never 0

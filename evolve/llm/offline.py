@@ -11,7 +11,7 @@ from importlib import import_module
 from numpy.random import PCG64, Generator
 
 from evolve import checks
-from evolve.errors import FatalError
+from evolve.errors import FatalError, ProviderError
 from evolve.types import Completion, Prompt
 
 FENCE = re.compile(r"<{5,} ?SEARCH|={5,}\s*$|>{5,} ?REPLACE")  # a line that the blocks' format would read as its own
@@ -65,7 +65,7 @@ def answer(prompt: Prompt, mutations: float) -> str:
             blocks = diff(prompt.parent[path], child.text, path if len(prompt.parent) > 1 else "")
             if blocks is not None:
                 return f"TITLE: {title(child.titles)}\nHYPOTHESIS: {hypothesis(child.titles)}\n\n{blocks}"
-    raise FatalError(
+    raise ProviderError(
         f"llm=offline found nothing to change in {', '.join(paths)}; use another llm or widen what may change."
     )
 
@@ -82,7 +82,7 @@ def editable(prompt: Prompt) -> list[str]:
         )
     sound = [path for path in python if parses(prompt.parent[path])]
     if not sound:
-        raise FatalError(f"llm=offline can't parse {', '.join(python)} of the parent as Python; use another llm.")
+        raise ProviderError(f"llm=offline can't parse {', '.join(python)} of the parent as Python; use another llm.")
     return sound
 
 

@@ -328,7 +328,9 @@ def keeps(before: Program, after: Program, old: Facts, new: Facts | None) -> boo
 
 def meaning(compiled: CodeType) -> tuple[object, ...]:
     """Returns what a code object does, without lines and layout."""
-    constants = tuple(meaning(c) if isinstance(c, CodeType) else repr(c) for c in compiled.co_consts)
+    constants = tuple(
+        meaning(c) if isinstance(c, CodeType) else hex(c) if type(c) is int else repr(c) for c in compiled.co_consts
+    )
     names = (compiled.co_names, compiled.co_varnames, compiled.co_freevars, compiled.co_cellvars)
     return (compiled.co_name, compiled.co_code, constants, names)
 

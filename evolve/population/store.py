@@ -150,7 +150,7 @@ class Store:
     def fingerprints(self, run_id: str) -> dict[str, int]:
         """Returns fingerprint -> the first candidate that has it."""
         query = select(candidates.c.fingerprint, func.min(candidates.c.id)).where(
-            candidates.c.run_id == run_id, candidates.c.fingerprint.is_not(None)
+            candidates.c.run_id == run_id, candidates.c.fingerprint.is_not(None), candidates.c.duplicate_of.is_(None)
         )
         with self.reading() as connection:
             return {mark: first for mark, first in connection.execute(query.group_by(candidates.c.fingerprint))}
@@ -210,7 +210,7 @@ class Store:
     def call_totals(self, run_id: str) -> Row:
         """Returns calls, lost, tokens_in, tokens_out, cost_usd, unpriced (done calls without a price) and held_usd."""
         done = calls.c.state == "done"
-        pending = calls.c.state.in_(("sent", "lost"))
+        pending = calls.c.state.in_(("sent", "lost", "failed"))
         query = select(
             func.count().label("calls"),
             func.count().filter(calls.c.state == "lost").label("lost"),

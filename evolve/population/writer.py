@@ -10,12 +10,12 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from importlib import import_module
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from evolve.errors import EvolveError, LeaseLost, RunError
@@ -65,7 +65,7 @@ class Writer:
         self.store = store
         self.run_id = run_id
         self.epoch = 0
-        dialect = sqlite if store.writers.dialect.name == "sqlite" else postgresql
+        dialect = import_module(f"sqlalchemy.dialects.{store.writers.dialect.name}")
         self._insert_text = dialect.insert(texts).on_conflict_do_nothing()
         self._queue: queue.SimpleQueue[tuple[Change, asyncio.Future[None]] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -186,8 +186,10 @@ class Writer:
         columns = {"state": "done", "completion": digest(completion.text), "seconds": seconds, **used}
         return self.texts([completion.text]) + self._update(calls, call, columns)
 
-    def call_failed(self, call: int, error: str, seconds: float) -> Change:
-        return self._update(calls, call, {"state": "failed", "error": error[:500], "seconds": seconds})
+    def call_failed(self, call: int, error: str, seconds: float, reserved_usd: float | None = None) -> Change:
+        """Marks a call that brought nothing; what it may have cost all the same stays reserved."""
+        columns = {"state": "failed", "error": error[:500], "seconds": seconds, "reserved_usd": reserved_usd}
+        return self._update(calls, call, columns)
 
     def calls_lost(self) -> Change:
         """Marks every call that is still `sent` as lost; its price stays reserved."""

@@ -13,8 +13,9 @@ from evolve.types import Files
 
 TITLE_WORDS = 8
 START, END = "EVOLVE-BLOCK-START", "EVOLVE-BLOCK-END"
-SEARCH, DIVIDER, REPLACE = (re.compile(sign) for sign in (r"<{5,} ?SEARCH", r"={5,}\s*$", r">{5,} ?REPLACE"))
-FENCE = re.compile(r"```([^`]*)$")
+SEARCH, DIVIDER, REPLACE = (re.compile(sign) for sign in (r"<{5,} ?SEARCH", r"={7}\s*$", r">{5,} ?REPLACE"))
+ALMOST = re.compile(r"<{3,}\s*SEARCH", re.MULTILINE)
+FENCE = re.compile(r"(`{3,})([^`]*)$")
 
 
 class EditError(Exception):
@@ -103,8 +104,11 @@ def _diffs(blocks: Sequence[Part], parent: Files, editable: Sequence[str]) -> Fi
 
 def _path_before(text: str, files: Files, editable: Sequence[str], what: str) -> str:
     """Returns the file that a block means: the last path named before it, or the only editable one."""
-    named = [path for path in files if re.search(rf"(?<![\w/.-]){re.escape(path)}(?![\w/-]|\.\w)", text)]
-    path = max(named, key=text.rfind) if named else editable[0] if len(editable) == 1 else None
+    if len(editable) == 1:
+        path: str | None = editable[0]
+    else:
+        named = {path: _last_named(path, text) for path in dict.fromkeys([*editable, *files])}
+        path = max(named, key=lambda name: named[name]) if max(named.values()) >= 0 else None
     if path is None:
         raise EditError(f"{what} names no file before it; the editable files are {', '.join(editable)}")
     if path not in editable:
@@ -114,7 +118,14 @@ def _path_before(text: str, files: Files, editable: Sequence[str], what: str) ->
     return path
 
 
+def _last_named(path: str, text: str) -> int:
+    """Returns where a text names a path last, -1 where it never does."""
+    return max((m.end() for m in re.finditer(rf"(?<![\w/.-]){re.escape(path)}(?![\w/-]|\.\w)", text)), default=-1)
+
+
 def _replace(text: str, search: str, replacement: str, what: str) -> str:
+    if any(DIVIDER.match(line) for line in replacement.splitlines()):
+        raise EditError(f"{what} has two ======= lines; choose SEARCH lines without one")
     if not search.strip():
         raise EditError(f"{what}: SEARCH is empty; copy the lines to replace from the parent")
     text = text if text.endswith("\n") else text + "\n"
@@ -160,14 +171,14 @@ def _fences(lines: Sequence[str]) -> list[Part]:
     found: list[Part] = []
     before: list[str] = []
     inside: list[str] | None = None
-    words = ""
+    ticks, words = "", ""
     for line in lines:
         fence = FENCE.match(line.rstrip())
         if inside is None and fence:
-            inside, words = [], fence[1]
+            inside, (ticks, words) = [], fence.groups()
         elif inside is None:
             before.append(line)
-        elif fence and not fence[1].strip():
+        elif fence and len(fence[1]) >= len(ticks) and not fence[2].strip():
             found.append(Part("".join(before), words, "".join(inside)))
             before, inside = [], None
         else:
@@ -198,13 +209,20 @@ def _named(fence: Part, editable: Sequence[str]) -> str | None:
 
 
 def _inside_markers(text: str, parent: str) -> str:
-    """Returns the whole file; an answer without markers, to a file with one block, stands for what is between them."""
+    """Returns the whole file; an answer without markers, to a file with one block, stands for what is between them.
+
+    Such an answer may repeat the lines before and after the block; they are not taken twice.
+    """
+    if ALMOST.search(text):
+        raise EditError("the fenced file holds a SEARCH line; a block is <<<<<<< SEARCH, =======, >>>>>>> REPLACE")
     lines = parent.splitlines(keepends=True)
     starts = [i for i, line in enumerate(lines) if START in line]
     ends = [i for i, line in enumerate(lines) if END in line]
     if START in text or len(starts) != 1 or len(ends) != 1:
         return text
-    return "".join(lines[: starts[0] + 1]) + text + "".join(lines[ends[0] :])
+    head, tail = "".join(lines[: starts[0] + 1]), "".join(lines[ends[0] :])
+    before, after = "".join(lines[: starts[0]]), "".join(lines[ends[0] + 1 :])
+    return head + text.removeprefix(before).removesuffix(after) + tail
 
 
 # ---------------------------------------------------------------- markers
@@ -272,4 +290,6 @@ def _constant(value: object) -> str:
         return _meaning(value)
     if isinstance(value, frozenset):
         return "{" + ",".join(sorted(map(_constant, value))) + "}"  # its order is not the same in every process
-    return "[" + _constants(value) + "]" if isinstance(value, tuple) else f"{type(value).__name__} {value!r}"
+    if isinstance(value, tuple):
+        return f"[{_constants(value)}]"
+    return hex(value) if type(value) is int else f"{type(value).__name__} {value!r}"  # a long int has no repr

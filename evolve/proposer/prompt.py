@@ -141,7 +141,7 @@ def _files(files: Files, problem: Problem) -> str:
 
 
 def _fenced(path: str, text: str, named: bool) -> str:
-    ticks = "```"
+    ticks = "`" * max(3, 1 + max(map(len, re.findall("`{3,}", text)), default=0))  # a file may hold fences of its own
     heading = f"{path}\n" if named else ""
     return f"{heading}{ticks}{LANGUAGES.get(path.rpartition('.')[2], '')}\n{text.rstrip()}\n{ticks}"
 

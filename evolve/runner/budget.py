@@ -28,7 +28,8 @@ class Budget:
 
     def check_repeatable(self) -> None:
         """Raises UsageError for a limit that `schedule=ordered` can't reach at the same place again."""
-        for name, why in (("seconds", "measures the machine"), ("tokens", "counts answers as they arrive")):
+        arriving = "counts answers as they arrive"
+        for name, why in (("seconds", "measures the machine"), ("tokens", arriving), ("usd", arriving)):
             if getattr(self, name) is not None:
                 raise UsageError(f"budget.{name}: {why}, so schedule=ordered refuses it; set budget.candidates")
 

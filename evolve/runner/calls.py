@@ -97,7 +97,9 @@ class Calls:
                     completion = await self._provider.complete(prompt, call=f"{self._writer.run_id}/{call}")
             except ProviderError as error:
                 self._note("llm", f"call {call} failed: {error}")
-                await self._writer.write(self._writer.call_failed(call, str(error), self._clock() - began))
+                kept = ceiling if isinstance(error, TransientError) and error.may_be_billed else None
+                self._spent.lost_usd += kept or 0.0
+                await self._writer.write(self._writer.call_failed(call, str(error), self._clock() - began, kept))
                 return error
             text = completion.text.encode("utf-8", "replace").decode()  # half a character is no text that can be stored
             completion = replace(completion, text=text)

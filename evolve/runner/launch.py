@@ -7,14 +7,14 @@ import logging
 import platform
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-from evolve.errors import RunError, UsageError
+from evolve.errors import RunError, StoreError, UsageError
 from evolve.llm.provider import Provider
 from evolve.population import Store, Writer, create_run
 from evolve.population.store import Row
@@ -66,14 +66,18 @@ async def start(setup: Setup, run_id: str, folder: Path, url: str, screen: Scree
     made = rundir.prepare(folder)
     try:
         store = Store(url, create=True)
-        async with _started(setup):
-            founders = await _founders(setup)
+        async with _started(setup, founding=True) as founders:
             _show_price(setup, founders, screen)
             ref = _create(setup, store, run_id, folder)
             writer = Writer(store, ref.run_id)
             writer.claim()
-            runner = _runner(setup, Search(**setup.search_settings), store, writer, Spent(), screen)
-            return await _carry_out(runner, ref, screen, founders)
+            try:
+                runner = _runner(setup, Search(**setup.search_settings), store, writer, Spent(), screen)
+                return await _carry_out(runner, ref, screen, founders)
+            except BaseException:
+                with suppress(StoreError):
+                    writer.release("interrupted")
+                raise
     finally:
         if made and not (folder / rundir.FILE).exists():
             rundir.discard(folder)
@@ -84,43 +88,43 @@ async def resume(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen)
     before = store.run(ref.run_id)["state"]
     writer = Writer(store, ref.run_id)
     writer.claim()
+    state = "interrupted" if before == "running" else before
     try:
-        async with _started(setup):
-            search = Search.load(store.events(ref.run_id), **setup.search_settings)
-            founders = [] if search.size else await _founders(setup)  # killed before it had any
+        search = Search.load(store.events(ref.run_id), **setup.search_settings)
+        async with _started(setup, founding=not search.size) as founders:  # killed before it had any
             _show_price(setup, founders, screen)
-            runner = _runner(
-                setup, search, store, writer, _spent(store, ref.run_id, search.open()), screen, resumed=True
-            )
+            spent = _spent(store, ref.run_id, search.open())
+            runner = _runner(setup, search, store, writer, spent, screen, resumed=True)
+            state = "interrupted"
             return await _carry_out(runner, ref, screen, founders, config=dict(setup.config), words=list(setup.words))
     except BaseException:
-        writer.release("interrupted" if before == "running" else before)
+        with suppress(StoreError):
+            writer.release(state)
         raise
 
 
 # ---------------------------------------------------------------- parts
 
 
-class _started:
-    """Starts provider and evaluator together, and closes both whatever happens."""
+@asynccontextmanager
+async def _started(setup: Setup, founding: bool) -> AsyncIterator[list[tuple[Files, Evaluation]]]:
+    """Starts the evaluator, then the provider while the initial programs are evaluated; closes both whatever happens.
 
-    def __init__(self, setup: Setup):
-        self.parts = (setup.provider, setup.evaluator)
-
-    async def __aenter__(self) -> None:
-        results = await asyncio.gather(*(part.start() for part in self.parts), return_exceptions=True)
-        errors = [result for result in results if isinstance(result, BaseException)]
-        if errors:
-            await self._close()
-            raise errors[0]
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self._close()
-
-    async def _close(self) -> None:
-        for result in await asyncio.gather(*(part.close() for part in self.parts), return_exceptions=True):
+    Not all at once: Ray starts in an environment without keys, in which a provider would miss its own.
+    """
+    try:
+        await setup.evaluator.start()
+        founders, started = await asyncio.gather(
+            _founders(setup) if founding else asyncio.sleep(0, []), setup.provider.start(), return_exceptions=True
+        )
+        for result in (started, founders):
             if isinstance(result, BaseException):
-                logging.getLogger(__name__).warning("while closing: %s", result)
+                raise result
+        yield founders  # type: ignore[misc]
+    finally:
+        for result in await asyncio.gather(setup.provider.close(), setup.evaluator.close(), return_exceptions=True):
+            if isinstance(result, BaseException):
+                logging.getLogger("evolve").warning("while closing: %s", result)
 
 
 async def _founders(setup: Setup) -> list[tuple[Files, Evaluation]]:
@@ -221,8 +225,18 @@ def _runner(
         counts={Status(status): n for status, n in store.counts(writer.run_id).items() if status},
         fingerprints=store.fingerprints(writer.run_id),
         pending=_pending(store, writer.run_id, search) if resumed else None,
-        note=screen.note,
+        note=_noting(screen),
     )
+
+
+def _noting(screen: Screen) -> Callable[[str, str], None]:
+    """Returns what shows a note to a person and keeps it in the log."""
+
+    def note(kind: str, text: str) -> None:
+        logging.getLogger("evolve").info("%s: %s", kind, text)
+        screen.note(kind, text)
+
+    return note
 
 
 def _spent(store: Store, run_id: str, untold: Sequence[int]) -> Spent:
@@ -288,7 +302,7 @@ async def _carry_out(
             if founders:
                 runner.found(founders)
             await runner.run()
-            if ref.folder and (best := runner.search.best):
+            if ref.folder and runner.state != "failed" and (best := runner.search.best):
                 rundir.write_best(ref.folder, runner.store.candidate(ref.run_id, best).files)
     finally:
         runner.writer.close()

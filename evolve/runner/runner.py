@@ -214,6 +214,8 @@ class Runner:
             self._tell_results()
             self._start_proposals()
             self._start_evaluations()
+            if not self._affordable():
+                self.calls.end()  # what waits to try again does not
         except Exception as error:  # noqa: BLE001 - called by the loop, where nobody would see it
             self._fail(error)
         if not self._proposals and not self._evaluations:
@@ -281,7 +283,9 @@ class Runner:
             while self.search.window is not None and self._may_ask():
                 self._ask()
             for candidate in list(self._results):
-                if self.search.may_tell(candidate, asking_ended=self._limit_reached() is not None):
+                if self.search.may_tell(
+                    candidate, asking_ended=self._limit_reached() is not None or self.state == "finished"
+                ):
                     self._tell(candidate, self._results.pop(candidate))
                     told = True
 
@@ -302,7 +306,8 @@ class Runner:
     async def _propose(self, request: ProposalRequest) -> None:
         wanted = [candidate for candidate in (request.parent, *request.inspirations, *request.tried) if candidate]
         if any(candidate not in self._cache for candidate in wanted):
-            await asyncio.to_thread(self._candidates, wanted)
+            missing = [candidate for candidate in wanted if candidate not in self._cache]
+            self._cache.update(await asyncio.to_thread(self.store.candidates, self.writer.run_id, missing))
         prompt = self._prompt(request, self._candidates(wanted))
         completion = await self.calls.complete(request.id, prompt, self._pending.attempts.get(request.id, 0))
         if isinstance(completion, Completion):
@@ -521,7 +526,10 @@ class Runner:
     async def _finish(self) -> None:
         reached = self._limit_reached()
         if self.state == "running":
-            self._set_state("finished", f"budget.{reached} is used up")
+            stuck = (
+                f"came to a stand with {len(self.search.open())} candidates in flight; this is a fault in Evolve itself"
+            )
+            self._set_state(*(("finished", f"budget.{reached} is used up") if reached else ("failed", stuck)))
         columns = {"state": self.state, "reason": self.reason, "lease_owner": ""}
         try:
             await self.writer.write(self._progress(), self.writer.run_columns(**columns))

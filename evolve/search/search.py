@@ -40,13 +40,22 @@ class Strategy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
-    """When results are told: as they arrive (`window` None), or in id order behind a window of that many proposals."""
+class Ordered:
+    """Results are told in id order, behind a window of that many proposals."""
 
-    window: int | None = None
+    window: int = 16
 
     def __post_init__(self) -> None:
-        checks.whole("schedule.window", self.window, 1, or_null=True)
+        checks.whole("schedule.window", self.window, 1)
+
+
+class Async:
+    """Results are told as they arrive."""
+
+    window = None
+
+
+Schedule = Ordered | Async
 
 
 class Search:
@@ -265,7 +274,7 @@ class Search:
             score = float(data["score"])
             self._score[candidate] = score
             island.add(candidate, score)
-            if score > self._best[0]:
+            if (score, -candidate) > (self._best[0], -self._best[1]):  # of equals the first asked
                 self._best = (score, candidate)
 
     def _rescore(self, candidate: int, data: Mapping[str, Any]) -> None:

@@ -32,13 +32,14 @@ def rules(problem: Problem) -> dict[str, Rule]:
 def _rule(problem: Problem, stage: str, text: str) -> Rule:
     sign = problem.objectives[problem.objective]
     comparison, value = re.fullmatch(PASS_IF, text).groups()  # type: ignore[union-attr]
-    if value.startswith("q"):
-        return Rule(quantile=int(value[1:]) / 100)
     if (comparison[0] == ">") != (sign > 0):
         direction = "maximized, so pass_if compares with >=" if sign > 0 else "minimized, so pass_if compares with <="
         raise ProblemError(
             f"{problem.path}/problem.yaml: stages.{stage}.pass_if {text!r}: the objective is {direction}"
         )
+    if value.startswith("q"):
+        share = int(value[1:]) / 100  # of values in the objective's unit
+        return Rule(quantile=share if sign > 0 else 1 - share)
     return Rule(score=sign * float(value))
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evolve.errors import FatalError, UsageError
+from evolve.errors import ProviderError, UsageError
 from evolve.llm.offline import Offline, diff
 from evolve.types import Files, Prompt
 
@@ -119,7 +119,7 @@ def test_a_path_stands_before_the_block_where_there_are_several_files() -> None:
     ],
 )
 def test_what_can_not_be_mutated_is_refused_in_one_line(files: dict[str, str], fault: str) -> None:
-    with pytest.raises(FatalError, match=fault) as refused:
+    with pytest.raises(ProviderError, match=fault) as refused:
         answer(prompt(**files))
     assert "use another llm" in str(refused.value) and "\n" not in str(refused.value)
 

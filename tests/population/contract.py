@@ -180,12 +180,6 @@ class StoreContract:
         await writer.write(writer.candidate(5, "initial", status="ok"))
         assert store.counts(RUN) == {"ok": 2, "crash": 1, None: 1}
 
-    async def test_island_rows_are_asked_ok_and_best(self, store, writer):
-        for candidate, (island, status, score) in enumerate([(0, "ok", 1.0), (0, "ok", 2.0), (1, "crash", None)], 1):
-            await writer.write(writer.candidate(candidate, "asked", island=island, status=status, score=score))
-        rows = [(row["island"], row["asked"], row["ok"], row["best"]) for row in store.island_rows(RUN)]
-        assert rows == [(0, 2, 2, 2.0), (1, 1, 0, None)]
-
     async def test_call_totals_tell_lost_unpriced_and_held_apart(self, store, writer):
         for call in range(1, 6):
             columns = {"candidate": call, "purpose": "propose", "number": 0, "model": "m", "reserved_usd": 1.0}

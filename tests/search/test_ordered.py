@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evolve.errors import UsageError
-from evolve.search import Schedule, Search
+from evolve.search import Ordered, Search
 from evolve.search.islands import ResetWeakest, Ring
 from evolve.search.thresholds import Rule
 from tests.search.driving import founded, plain, strategy, tell, tell_allowed, unordered
@@ -85,4 +85,4 @@ def test_async_tells_in_any_order():
 @pytest.mark.parametrize("window", [0, -1, 1.5, "4"])
 def test_a_window_that_is_no_count_is_refused(window):
     with pytest.raises(UsageError, match=f"schedule.window={window}"):
-        Schedule(window=window)
+        Ordered(window=window)

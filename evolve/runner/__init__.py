@@ -1,0 +1,1 @@
+"""The runner: when things happen, and what makes them durable."""
