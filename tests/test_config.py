@@ -319,3 +319,9 @@ def test_resuming_keeps_what_an_earlier_resume_changed():
 def test_what_can_not_change_on_resume_is_refused(word):
     with pytest.raises(UsageError, match=r"can't change on resume; a resume takes budget\.\*, llm\.\*, evaluator\.\*"):
         resumed(compose([]), [], [word], [])
+
+
+def test_a_resume_with_another_budget_keeps_the_islands():
+    first = build(compose(["budget.candidates=300"]))
+    again = build(resumed(first.config, ["budget.candidates=300"], ["budget.candidates=800"], []))
+    assert first.search_settings["islands"] == again.search_settings["islands"] == 3

@@ -319,3 +319,22 @@ def test_what_is_not_there_is_named_with_the_remedy(name, message):
 def test_a_folder_without_an_evaluator_is_no_problem(make):
     folder = make(None, {"evaluator.py": None})
     assert refused(folder) == f"{folder}: no evaluator.py in this folder; a problem needs one"
+
+
+# ---------------------------------------------------------------- where things lie
+
+
+def test_runs_and_caches_inside_the_folder_do_not_change_the_hash(make):
+    folder = make()
+    before = load(folder).hash
+    for place in ("runs/a/run.db", ".mypy_cache/x", "mine/run.json"):
+        (folder / place).parent.mkdir(parents=True)
+        (folder / place).write_text("x")
+    assert load(folder).hash == before
+
+
+def test_the_entry_may_be_in_any_file(make):
+    folder = make(
+        "entry: main\n", {"initial.py": None, "initial/helpers.py": "x = 1\n", "initial/z.py": "def main(): return 1\n"}
+    )
+    assert (load(folder).entry, load(folder).entry_file) == ("main", "z.py")

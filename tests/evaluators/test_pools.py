@@ -379,3 +379,55 @@ async def test_draws_depend_on_the_jobs_seed_only_where_declared(
 def _matches(pattern: str, text: str) -> bool:
     assert re.search(pattern, text, re.DOTALL), text
     return True
+
+
+SWALLOWS = """
+def drive(instance, candidate):
+    try:
+        found = candidate.f()
+    except Exception:
+        found = None
+    return found + 1
+
+def score(instance, output):
+    return output
+"""
+
+
+async def test_a_drive_that_swallows_a_crash_does_not_take_the_blame(run: Run, make_problem: Make) -> None:
+    outcome = await run("def f():\n    return 1 / 0", make_problem(SWALLOWS))
+    assert outcome.status == Status.CRASH and "ZeroDivisionError" in outcome.feedback
+
+
+HUGE = """
+from evolve.problem import Instance
+
+def instances(stage, rng):
+    return [Instance(weight=4.0), Instance(weight=4.0)]
+
+def score(instance, output):
+    return 1e308
+"""
+
+
+async def test_a_mean_beyond_all_numbers_is_no_score(run: Run, make_problem: Make) -> None:
+    outcome = await run(problem=make_problem(HUGE))
+    assert (outcome.status, outcome.score) == (Status.INVALID, None)
+
+
+async def test_feedback_names_no_place_that_is_another_each_time(run: Run) -> None:
+    source = "import warnings\ndef f():\n    warnings.warn('odd')\n    return 1 / 0"
+    first, second = await run(source), await run(source)
+    assert first.feedback == second.feedback and "odd" in first.feedback
+
+
+async def test_a_flood_of_messages_does_not_stop_the_clock(run: Run, hasty: Problem) -> None:
+    source = """
+import os, struct
+def f():
+    frame = bytes([0x94, 0xa7]) + b"service" + bytes([0xa1]) + b"x" + bytes([0x90, 0x80])
+    while True:
+        os.write(3, struct.pack(">I", len(frame)) + frame)
+"""
+    assert (await run(source, hasty)).status in (Status.TIMEOUT, Status.CRASH)
+    assert (await run()).score == 7

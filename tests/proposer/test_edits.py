@@ -323,3 +323,39 @@ def test_missing_headings_are_no_error(opening):
 def test_a_title_is_read_at_the_opening_not_in_the_code():
     found = apply(fence("class A:\n    title: str\n"), {"a.py": "x\n"}, ONE)
     assert found.title == ""
+
+
+# ---------------------------------------------------------------- which file is meant
+
+
+def test_a_path_inside_another_path_is_not_that_file():
+    files = {"main.py": "x = 1\n", "sub/main.py": "x = 1\n"}
+    answer = "main.py stays as it is.\nsub/main.py\n" + block("x = 1\n", "x = 2\n")
+    assert apply(answer, files, tuple(files)).files == {"main.py": "x = 1\n", "sub/main.py": "x = 2\n"}
+
+
+def test_prose_that_names_another_file_does_not_spoil_the_only_editable_one():
+    answer = "HYPOTHESIS: what b.py needs gets cheaper\n" + block("x = 1\n", "x = 2\n")
+    assert apply(answer, {"a.py": "x = 1\n", "b.py": ""}, ONE).files["a.py"] == "x = 2\n"
+
+
+def test_a_line_of_other_than_seven_signs_divides_nothing():
+    assert edited(block("Title\n=====\n", "Other\n=====\n"), "Title\n=====\n") == "Other\n=====\n"
+
+
+def test_a_block_with_two_dividers_is_refused():
+    assert "two ======= lines" in refused(block("x = 1\n=======\n", "x = 2\n"), "x = 1\n")
+
+
+def test_a_malformed_block_in_a_fence_is_no_file():
+    assert "SEARCH line" in refused(fence("<<<< SEARCH\nx\n====\ny\n>>>> REPLACE\n"), PARENT)
+
+
+def test_a_whole_file_without_its_markers_is_not_put_into_itself():
+    whole = PARENT.replace("# EVOLVE-BLOCK-START\n", "").replace("# EVOLVE-BLOCK-END\n", "").replace("x + 1", "x + 2")
+    assert edited(fence(whole)) == PARENT.replace("x + 1", "x + 2")
+
+
+def test_a_fence_of_four_ticks_may_hold_one_of_three():
+    text = 'HELP = """\n```\nx\n```\n"""\n'
+    assert edited(f"````python\n{text}````\n", "x\n") == text

@@ -424,3 +424,28 @@ async def test_a_second_runner_is_refused_while_the_first_is_at_work(tmp_path):
     await run.start()
     await tasks[0]
     assert refused == ["yes"] and run.status()["candidates"]["asked"] == 20
+
+
+async def test_an_attempt_that_may_be_billed_keeps_its_reserve(tmp_path, monkeypatch):
+    monkeypatch.setattr(calls_module, "BACKOFF_S", 0.0)
+    faults = iter([TransientError("no answer in time", may_be_billed=True), TransientError("busy")])
+
+    def script(prompt: Prompt, call: str) -> str:
+        if (fault := next(faults, None)) is not None:
+            raise fault
+        return better(prompt, call)
+
+    run = case(tmp_path, provider=Priced(script, ceiling=0.5, cost=0.1), budget=Budget(candidates=3, usd=9.0))
+    await run.start()
+    assert run.screen.runner.spent.lost_usd == 0.5
+    assert store_of(run).call_totals("tiny-1")["held_usd"] == 0.5
+
+
+async def test_a_fault_of_the_engine_ends_the_run_and_is_told(tmp_path, monkeypatch):
+    def broken(*_: Any) -> None:
+        raise KeyError("a fault")
+
+    monkeypatch.setattr("evolve.search.Search.tell", broken)
+    run = case(tmp_path, 5)
+    with pytest.raises(KeyError):
+        await run.start()
