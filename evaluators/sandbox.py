@@ -33,6 +33,7 @@ END_S = 5.0  # how long the end of a tree may take
 FILE_MB = 64
 OPEN_FILES = 256
 LOG_TAIL = 2_000
+LOST_ZYGOTE = "took down the process that had started it"
 
 
 class Failure(Exception):
@@ -246,7 +247,7 @@ class Sandbox:
                     message = self._answer(name, args, kwargs)
                 case ["raised", str(kind), str(text), str(trace)]:
                     status = Status.MEMORY if kind == "MemoryError" else Status.CRASH
-                    raise Failure(status, f"{kind}: {text}\n{trace}".rstrip())
+                    raise Failure(status, trace.rstrip() or f"{kind}: {text}")
                 case ["refused", str(text)]:
                     raise Failure(Status.INVALID, text)
                 case ["too_large", str(text)]:
@@ -289,7 +290,7 @@ class Sandbox:
     def _died(self) -> Failure:
         report = self._ended()
         if report is None:
-            return Failure(Status.CRASH, "took down the process that had started it")
+            return Failure(Status.CRASH, LOST_ZYGOTE)
         code, cpu_s, _ = report
         return _death(code, cpu_s, self._clock)
 

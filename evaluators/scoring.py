@@ -46,7 +46,7 @@ class Scorer:
             raise
         except Invalid as error:
             raise Failure(Status.INVALID, str(error)) from None
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
             raise EvaluatorError(_fault(error, self.problem.path)) from error
 
     def instances(self, stage: Stage, draw_seed: int) -> list[Instance]:

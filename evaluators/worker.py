@@ -16,7 +16,7 @@ import traceback
 
 from evaluators.harness import tree, wire
 from evaluators.pool import StageJob
-from evaluators.sandbox import Zygote
+from evaluators.sandbox import LOST_ZYGOTE, Zygote
 from evaluators.scoring import Scorer, unload
 from evaluators.stage import StageRun
 from evolve.errors import EvaluatorError
@@ -52,7 +52,10 @@ class Worker:
     def run(self, scorer: Scorer, job: StageJob) -> StageOutcome:
         """Runs a stage to its outcome; what neither candidate nor evaluator.py did (a full disk, say) is `infra`."""
         try:
-            return StageRun(scorer, self._zygote, job).run()
+            outcome = StageRun(scorer, self._zygote, job).run()
+            if outcome.status is Status.CRASH and LOST_ZYGOTE in outcome.feedback:  # by whom? once more tells
+                outcome = StageRun(scorer, self._zygote, job).run()
+            return outcome
         except Exception:  # noqa: BLE001 the task's edge: the fault becomes a fact with its traceback
             return StageOutcome(stage=job.stage, status=Status.INFRA, feedback=traceback.format_exc()[-TRACE:])
 

@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from evolve import checks
 from evolve.errors import EvolveError, UsageError
-from evolve.population import file_url
+from evolve.population import absolute, file_url
 from evolve.problem import load_problem
 from evolve.runner.budget import Budget
 from evolve.runner.launch import Setup
@@ -252,4 +252,5 @@ def _make(config: Mapping[str, Any], section: str) -> Any:
 
 def database_url(config: Mapping[str, Any], run_dir: Path) -> str:
     """Returns the database of a run: `database.url`, or a file in its directory."""
-    return str(config["database"]["url"] or file_url(run_dir / "run.db"))
+    url = config["database"]["url"]
+    return absolute(str(url)) if url else file_url(run_dir / "run.db")

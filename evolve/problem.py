@@ -106,6 +106,9 @@ class Stage:
             object.__setattr__(self, "wall_s", 2.0 * self.timeout_s + 30.0)
 
 
+STAGE_KEYS = tuple(f.name for f in fields(Stage) if f.name != "name")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """A loaded problem. `initials` are the formulations, each its files; `objectives` maps a metric to +1 (maximize) or -1."""
@@ -287,7 +290,8 @@ def _params(declared: Mapping[str, Any], given: Mapping[str, Any], where: Path) 
             raise UsageError(f"param.{key}={value}: {where} declares no such parameter; {hint}")
         kind = type(declared[key])
         fits = type(value) is kind or (kind is float and type(value) is int) or declared[key] is None
-        _require(fits, f"param.{key}={value}: must be {kind.__name__} like the default {declared[key]!r}")
+        if not fits:
+            raise UsageError(f"param.{key}={value}: must be {kind.__name__} like the default {declared[key]!r}")
     return {**declared, **given}
 
 
@@ -382,11 +386,18 @@ def _stages(spec: Mapping[str, Any], given: Mapping[str, Mapping[str, Any]], whe
         if name not in declared:
             raise UsageError(f"stage.{name}: {where.parent.name} has no such stage; {hint}")
         declared[name].update(overrides)
-    allowed = tuple(f.name for f in fields(Stage) if f.name != "name")
+        for key in overrides:
+            if key not in STAGE_KEYS and key not in LATER:
+                near = get_close_matches(str(key), STAGE_KEYS, 1)
+                hint = f"did you mean 'stage.{name}.{near[0]}'?" if near else f"known: {', '.join(STAGE_KEYS)}"
+                raise UsageError(f"stage.{name}.{key}={overrides[key]}: no such key; {hint}")
     stages = []
     for name, keys in declared.items():
-        _known_keys(keys, allowed, where, f"stages.{name}.")
-        stages.append(Stage(name=name, **keys))
+        _known_keys(keys, STAGE_KEYS, where, f"stages.{name}.")
+        try:
+            stages.append(Stage(name=name, **keys))
+        except ProblemError as error:
+            raise (UsageError if name in given else ProblemError)(str(error)) from None
     return tuple(stages)
 
 

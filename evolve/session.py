@@ -25,9 +25,11 @@ async def run_composed(
 ) -> Ended:
     setup = configuration.build(config, words)
     run_id = rundir.new_id(setup.problem.name)
-    folder = run_dir or Path("runs") / run_id if config["run_dir"] is None else Path(str(config["run_dir"]))
+    given = None if config["run_dir"] is None else Path(str(config["run_dir"]))
+    folder = run_dir or given or Path("runs") / run_id
     if config["on_existing"] == "resume" and (folder / rundir.FILE).exists():
-        return await resume(str(folder), [], screen)
+        taken = [word for word in words if word.split("=")[0].split(".")[0] in configuration.RESUMABLE]
+        return await resume(str(folder), taken, screen)
     return await launch.start(setup, run_id, folder, configuration.database_url(config, folder), screen)
 
 
@@ -36,9 +38,11 @@ async def resume(run: str, words: Sequence[str], screen: Screen, config_dirs: Se
     ref = rundir.find(run)
     store = ref.open()
     row = store.run(ref.run_id)
-    config = configuration.resumed(row["config"], row["words"], words, config_dirs)
+    chosen = {word.split("=")[0] for word in words}  # llm=offline leaves nothing of an llm.model that was given before
+    kept = [word for word in row["words"] if word.split("=")[0].split(".")[0] not in chosen]
+    config = configuration.resumed(row["config"], kept, words, config_dirs)
     place = row["problem_path"] if Path(row["problem_path"]).exists() else config["problem"]
-    setup = replace(configuration.build({**config, "problem": place}, [*row["words"], *words]), config=config)
+    setup = replace(configuration.build({**config, "problem": place}, [*kept, *words]), config=config)
     launch.checked(setup, row)
     if row["state"] == "finished" and config["budget"] == row["config"]["budget"]:
         raise RunError(f"run {ref.run_id} is finished ({row['reason']}); a larger budget goes on: budget.candidates=N")

@@ -246,7 +246,7 @@ def test_stages_are_overridden(make):
     ("given", "message"),
     [
         ({"mian": {"timeout_s": 3}}, "stage.mian: tiny has no such stage; did you mean 'stage.main'?"),
-        ({"main": {"timeouts": 3}}, "did you mean 'stages.main.timeout_s'?"),
+        ({"main": {"timeouts": 3}}, "did you mean 'stage.main.timeout_s'?"),
         ({"main": {"timeout_s": "long"}}, "timeout_s must be a number, 0 or more, not 'long'"),
         ({"main": 5}, "stage.main"),
     ],

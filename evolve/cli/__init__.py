@@ -31,6 +31,12 @@ RUN = "a run directory, 'latest', a unique prefix of a run id, or URL#run_id"
 
 def main() -> None:
     """Runs one command; exits with 0 done, 1 failed, 2 wrong usage."""
+    for name in ("stdout", "stderr"):  # closed by the shell, or of an encoding that can't hold every program
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - lives as long as the process
+        else:
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(dispatch(sys.argv[1:]))
 
 

@@ -86,9 +86,13 @@ def _candidate_files(problem: Problem, path: str | None) -> Files:
     given = Path(path)
     try:
         if given.is_dir():
-            files = {p.relative_to(given).as_posix(): p.read_text() for p in sorted(given.rglob("*")) if p.is_file()}
+            files = {
+                p.relative_to(given).as_posix(): p.read_text(encoding="utf-8")
+                for p in sorted(given.rglob("*"))
+                if p.is_file()
+            }
         else:
-            files = {problem.edit[0]: given.read_text()}
+            files = {problem.edit[0]: given.read_text(encoding="utf-8")}
     except (OSError, UnicodeDecodeError) as error:
         raise ProblemError(f"--candidate {path}: can't be read as text: {error}") from None
     return {**problem.initials[0], **files}

@@ -24,7 +24,7 @@ console = Console(highlight=False, soft_wrap=True)
 
 
 def show_json(found: Any) -> int:
-    sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(found) + "\n")
     return 0
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from rich.console import Console
 from evolve import config, session
 from evolve.cli.reading import shown_path
 from evolve.cli.screen import screen_for
-from evolve.errors import UsageError
+from evolve.errors import RunError, UsageError
 from evolve.runner.launch import Ended
 
 
@@ -38,13 +39,28 @@ def run(words: list[str]) -> int:
     if flags:
         raise UsageError(f"{flags[0]}: no such option; see 'evolve run --help'")
     screen = screen_for(sys.stdout)
-    return report(asyncio.run(session.run(keys, screen, dirs)))
+    return report(carried_out(session.run(keys, screen, dirs)))
 
 
 def resume(arguments: argparse.Namespace) -> int:
     return report(
         asyncio.run(session.resume(arguments.run, arguments.words, screen_for(sys.stdout), arguments.config_dir))
     )
+
+
+def carried_out(work: Coroutine[Any, Any, Ended]) -> Ended:
+    """Runs a session; a signal before its runner takes signals over ends it at once, with one line."""
+
+    async def guarded() -> Ended:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await work
+
+    try:
+        return asyncio.run(guarded())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise RunError("stopped before the first candidate") from None
 
 
 def report(ended: Ended) -> int:
@@ -58,7 +74,7 @@ def report(ended: Ended) -> int:
         return 1
     console.print(f"\n{ended.state.capitalize()} ({ended.reason}). The run is {where}")
     best = _best(ended)
-    more = "" if ended.state == "interrupted" else f" budget.candidates={2 * _asked(ended)}"
+    more = "" if ended.state == "interrupted" else f" {_larger(ended)}"
     for command, what in (
         (f"evolve best {where}", "the best program"),
         (f"evolve lineage {where} {best}", "how it came about"),
@@ -72,8 +88,11 @@ def _best(ended: Ended) -> int:
     return ended.ref.open().best(ended.ref.run_id) or 1
 
 
-def _asked(ended: Ended) -> int:
-    return sum(ended.ref.open().counts(ended.ref.run_id).values())
+def _larger(ended: Ended) -> str:
+    """Returns the word that lets a finished run go on: twice the budget that ended it."""
+    budget = ended.ref.open().run(ended.ref.run_id)["config"]["budget"]
+    name = next((name for name in budget if f"budget.{name}" in ended.reason), "candidates")
+    return f"budget.{name}={2 * (budget[name] or 100):g}"
 
 
 def _config_dirs(words: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -22,7 +22,7 @@ from evolve.runner.runner import Runner
 BARS = "▁▂▃▄▅▆▇█"
 REFRESH_S = 0.25
 LINE_EVERY_S = 10.0
-SHOWN_AT_ONCE = ("cost", "infra", "evaluator_error", "paused", "failed", "draining", "llm")
+SHOWN_AT_ONCE = ("cost", "infra", "evaluator_error", "draining", "llm")
 
 
 def screen_for(stream: TextIO) -> Screen:

@@ -11,9 +11,10 @@ import logging
 import math
 import os
 import re
+import threading
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -89,7 +90,7 @@ class LiteLLM:
 
     async def start(self) -> None:
         """Imports litellm and checks model, key and options, all in a thread."""
-        await asyncio.to_thread(self._open)
+        await _in_a_daemon(self._open)
 
     async def complete(self, prompt: Prompt, *, call: str) -> Completion:
         """Makes one attempt, marked by the header X-Evolve-Call.
@@ -161,7 +162,7 @@ class LiteLLM:
 
     def _completion(self, answer: Any, prompt: Prompt) -> Completion:
         if not getattr(answer, "choices", None):
-            raise TransientError(f"{self._where}: the answer has no choices")
+            raise TransientError(f"{self._where}: the answer has no choices", may_be_billed=True)
         choice = answer.choices[0]
         text = getattr(choice.message, "content", None) or ""
         if not text.strip() and choice.finish_reason != "length":  # used up by reasoning: paid for, and no retry helps
@@ -195,8 +196,32 @@ class LiteLLM:
         if isinstance(error, self._litellm.UnsupportedParamsError):
             return FatalError(text)
         if isinstance(status, int) and (status in TRANSIENT or status >= 500):
-            return TransientError(text, retry_after_s=_retry_after_s(error))
+            cut_off = isinstance(
+                error, self._litellm.APIConnectionError
+            )  # perhaps after the provider had done its work
+            return TransientError(text, retry_after_s=_retry_after_s(error), may_be_billed=cut_off)
         return ProviderError(text)
+
+
+async def _in_a_daemon(work: Callable[[], None]) -> None:
+    """Awaits work in a thread that does not keep the process alive: an import of seconds must not outlast Ctrl-C."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def end(error: BaseException | None) -> None:
+        if not done.done():
+            done.set_exception(error) if error else done.set_result(None)
+
+    def carry() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - handed to the loop and raised there
+            loop.call_soon_threadsafe(end, error)
+        else:
+            loop.call_soon_threadsafe(end, None)
+
+    threading.Thread(target=carry, daemon=True).start()
+    await done
 
 
 def _import_litellm() -> Any:

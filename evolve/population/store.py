@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -50,6 +51,7 @@ class Store:
         self.writers = self._engine("BEGIN IMMEDIATE", create)
         with self.translated():
             self._check_schema(create)
+        self._file = self._identity()
 
     @property
     def shown_url(self) -> str:
@@ -67,6 +69,23 @@ class Store:
             yield
         except (DBAPIError, sqlite3.Error, OSError) as error:
             raise StoreError(f"database {self.shown_url}: {_reason(error)}") from error
+
+    def check_file(self) -> None:
+        """Raises StoreError when the SQLite file that was opened is no longer the one at its place."""
+        if self._identity() != self._file:
+            raise StoreError(
+                f"database {self.shown_url}: its file was removed or replaced while a run wrote to it; the run stops"
+            )
+
+    def _identity(self) -> tuple[int, int] | None:
+        database = make_url(self.url).database
+        if self.writers.dialect.name != "sqlite" or not database:
+            return None
+        try:
+            found = os.stat(database)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -258,6 +277,12 @@ class Store:
 def file_url(path: Path) -> str:
     """Returns the URL of an SQLite file, whatever its name."""
     return f"sqlite:///{quote(str(path.resolve()))}"
+
+
+def absolute(url: str) -> str:
+    """Returns an SQLite URL with an absolute path, any other as it is."""
+    head, _, path = url.partition("sqlite:///")
+    return url if head or not path or path.startswith(("/", ":memory:", "file:")) else f"sqlite:///{Path.cwd()}/{path}"
 
 
 def digest(text: str) -> str:

@@ -138,6 +138,7 @@ class Writer:
             return
         if self._failed is None:
             try:
+                self.store.check_file()
                 with self.store.translated(), self.store.writers.begin() as connection:
                     self._renew(connection)
                     for statement, rows in _grouped(change for change, _ in batch):
@@ -250,6 +251,12 @@ def create_run(store: Store, run_id: str, **columns: Any) -> None:
     row = {"run_id": run_id, "state": "running", "created_at": time.time(), "busy": {}, **columns}
     with store.translated(), store.writers.begin() as connection:
         connection.execute(sa.insert(runs).values(**row))
+
+
+def delete_run(store: Store, run_id: str) -> None:
+    """Removes the row of a run that never began."""
+    with store.translated(), store.writers.begin() as connection:
+        connection.execute(sa.delete(runs).where(runs.c.run_id == run_id))
 
 
 def _json(numbers: Mapping[str, float]) -> dict[str, float | None]:

@@ -52,7 +52,7 @@ def render(template: str, values: Mapping[str, str]) -> str:
 
 @cache
 def _template(name: str) -> str:
-    return (resources.files("evolve.proposer") / "templates" / f"{name}.md").read_text()
+    return (resources.files("evolve.proposer") / "templates" / f"{name}.md").read_text(encoding="utf-8")
 
 
 def number(value: float) -> str:

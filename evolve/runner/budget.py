@@ -28,8 +28,9 @@ class Budget:
 
     def check_repeatable(self) -> None:
         """Raises UsageError for a limit that `schedule=ordered` can't reach at the same place again."""
-        arriving = "counts answers as they arrive"
-        for name, why in (("seconds", "measures the machine"), ("tokens", arriving), ("usd", arriving)):
+        arriving = "counts what arrives"
+        reasons = {"seconds": "measures the machine", "tokens": arriving, "usd": arriving, "evaluations": arriving}
+        for name, why in reasons.items():
             if getattr(self, name) is not None:
                 raise UsageError(f"budget.{name}: {why}, so schedule=ordered refuses it; set budget.candidates")
 
@@ -50,8 +51,8 @@ class Spent:
     lost: int = 0
     wall_s: float = 0.0
 
-    def reached(self, budget: Budget) -> str | None:
-        """Returns the name of a budget that is used up."""
+    def reached(self, budget: Budget) -> list[str]:
+        """Returns the names of the budgets that are used up."""
         used = {
             "candidates": self.candidates,
             "evaluations": self.evaluations,
@@ -60,7 +61,7 @@ class Spent:
             "seconds": self.wall_s,
         }
         limits = ((name, getattr(budget, name)) for name in used)
-        return next((name for name, limit in limits if limit is not None and used[name] >= limit), None)
+        return [name for name, limit in limits if limit is not None and used[name] >= limit]
 
     def affords(self, budget: Budget, ceiling_usd: float | None) -> bool:
         """Says whether a call of at most that price fits."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from evolve.errors import ProviderError, TransientError
+from evolve.errors import FatalError, ProviderError, TransientError
 from evolve.llm.provider import Provider
 from evolve.population import Writer
 from evolve.runner.budget import Budget, Spent
@@ -96,7 +96,8 @@ class Calls:
                 with self._meter.occupied():
                     completion = await self._provider.complete(prompt, call=f"{self._writer.run_id}/{call}")
             except ProviderError as error:
-                self._note("llm", f"call {call} failed: {error}")
+                if not isinstance(error, FatalError):  # that one ends the run, and is told then
+                    self._note("llm", f"call {call} failed: {error}")
                 kept = ceiling if isinstance(error, TransientError) and error.may_be_billed else None
                 self._spent.lost_usd += kept or 0.0
                 await self._writer.write(self._writer.call_failed(call, str(error), self._clock() - began, kept))

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from evolve.errors import RunError, StoreError, UsageError
 from evolve.llm.provider import Provider
-from evolve.population import Store, Writer, create_run
+from evolve.population import Store, Writer, create_run, delete_run
 from evolve.population.store import Row
 from evolve.problem import Problem
 from evolve.proposer import build
@@ -196,7 +196,11 @@ def _create(setup: Setup, store: Store, run_id: str, folder: Path) -> rundir.Run
         versions=_versions(),
         isolation=setup.evaluator.isolation,
     )
-    rundir.write(folder, ref, version(DISTRIBUTION))
+    try:
+        rundir.write(folder, ref, version(DISTRIBUTION))
+    except (OSError, RunError):
+        delete_run(store, run_id)
+        raise
     return ref
 
 
@@ -303,7 +307,8 @@ async def _carry_out(
                 runner.found(founders)
             await runner.run()
             if ref.folder and runner.state != "failed" and (best := runner.search.best):
-                rundir.write_best(ref.folder, runner.store.candidate(ref.run_id, best).files)
+                with suppress(OSError):  # a full disk; the program is in the database
+                    rundir.write_best(ref.folder, runner.store.candidate(ref.run_id, best).files)
     finally:
         runner.writer.close()
     return Ended(state=runner.state, reason=runner.reason, ref=ref, fault=runner.fault)

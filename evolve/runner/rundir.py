@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from evolve.errors import RunError
-from evolve.population import Store
+from evolve.population import Store, file_url
 from evolve.types import Files
 
 FILE = "run.json"
@@ -63,22 +63,37 @@ def discard(folder: Path) -> None:
 
 
 def write(folder: Path, ref: RunRef, version: str) -> None:
-    """Puts run.json in place, whole or not at all."""
-    content = {k: v for k, v in asdict(ref).items() if k != "folder"} | {"evolve": version}
-    temporary = folder / f"{FILE}.new"
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    temporary.replace(folder / FILE)
+    """Puts run.json in place, whole or not at all. Raises RunError where another run was faster."""
+    content = {**asdict(ref), "folder": str(ref.folder), "evolve": version}
+    temporary = folder / f".{FILE}-{os.getpid()}"
+    try:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        os.link(temporary, folder / FILE)
+    except FileExistsError:
+        raise RunError(f"run_dir={folder}: another run has just begun here; choose another run_dir") from None
+    except OSError as error:
+        raise RunError(f"run_dir={folder}: {FILE} can't be written: {error.strerror}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read(folder: Path) -> RunRef:
+    """Reads run.json; a database that lay in the directory when it was written is looked for where the directory is now."""
     try:
-        content = json.loads((folder / FILE).read_text())
-        known = ("run_id", "database", "problem", "created_at")
-        return RunRef(folder=folder, **{name: content[name] for name in known})
+        content = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        known = {name: content[name] for name in ("run_id", "database", "problem", "created_at")}
+        then = Path(content["folder"])
+        if not isinstance(known["created_at"], float | int) or not all(
+            isinstance(known[n], str) for n in list(known)[:3]
+        ):
+            raise ValueError("a value has the wrong type")
     except FileNotFoundError:
         raise RunError(f"{folder}: no run here (it has no {FILE}); 'evolve runs' lists the runs") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{folder / FILE}: can't be read ({error}); restore it, or give URL#RUN_ID") from None
+    if known["database"] == file_url(then / "run.db"):
+        known["database"] = file_url(folder / "run.db")
+    return RunRef(folder=folder, **known)
 
 
 def find(run: str) -> RunRef:
@@ -124,6 +139,6 @@ def write_best(folder: Path, files: Files) -> None:
     shutil.rmtree(fresh, ignore_errors=True)
     for path, text in files.items():
         (fresh / path).parent.mkdir(parents=True, exist_ok=True)
-        (fresh / path).write_text(text)
+        (fresh / path).write_text(text, encoding="utf-8")
     shutil.rmtree(target, ignore_errors=True)
     fresh.rename(target)

@@ -221,18 +221,17 @@ class Runner:
         if not self._proposals and not self._evaluations:
             self._done.set()
 
-    def _limit_reached(self) -> str | None:
+    def _limits_reached(self) -> list[str]:
         self.spent.candidates = self.search.asked
         self.spent.wall_s = self.wall_s()
         return self.spent.reached(self.budget)
 
     def _may_ask(self) -> bool:
-        return not self._draining and self.search.may_ask() and self._limit_reached() is None
+        return not self._draining and self.search.may_ask() and not self._limits_reached()
 
     def _affordable(self) -> bool:
-        """Says whether calls may start for what was asked. Some budgets bound only the asking; `ordered` needs that they do."""
-        bounding = ("candidates",) if self.search.window is None else ("candidates", "evaluations")
-        return self._limit_reached() in (None, *bounding)
+        """Says whether calls may start for what was asked: the budget of candidates bounds only the asking."""
+        return self._limits_reached() in ([], ["candidates"])
 
     def _ask(self) -> None:
         request = self.search.ask()
@@ -284,7 +283,7 @@ class Runner:
                 self._ask()
             for candidate in list(self._results):
                 if self.search.may_tell(
-                    candidate, asking_ended=self._limit_reached() is not None or self.state == "finished"
+                    candidate, asking_ended=bool(self._limits_reached()) or self.state == "finished"
                 ):
                     self._tell(candidate, self._results.pop(candidate))
                     told = True
@@ -524,12 +523,12 @@ class Runner:
             self._stop("failed", f"a fault in Evolve itself: {type(error).__name__}: {error}")
 
     async def _finish(self) -> None:
-        reached = self._limit_reached()
+        reached = " and ".join(f"budget.{name}" for name in self._limits_reached())
         if self.state == "running":
             stuck = (
                 f"came to a stand with {len(self.search.open())} candidates in flight; this is a fault in Evolve itself"
             )
-            self._set_state(*(("finished", f"budget.{reached} is used up") if reached else ("failed", stuck)))
+            self._set_state(*(("finished", f"{reached} is used up") if reached else ("failed", stuck)))
         columns = {"state": self.state, "reason": self.reason, "lease_owner": ""}
         try:
             await self.writer.write(self._progress(), self.writer.run_columns(**columns))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from evolve.errors import RunError, UsageError
+from evolve.population import file_url
 from evolve.runner import rundir
 from evolve.runner.budget import Budget, Spent
 from evolve.runner.meter import Meter, utilisation
@@ -39,14 +40,14 @@ def test_utilisation_is_a_share(busy, slots, wall, share):
 @pytest.mark.parametrize(
     ("spent", "reached"),
     [
-        ({}, None),
-        ({"candidates": 10}, "candidates"),
-        ({"evaluations": 10}, "evaluations"),
-        ({"cost_usd": 6.0, "lost_usd": 4.0}, "usd"),
-        ({"cost_usd": 6.0, "held_usd": 4.0}, None),
-        ({"tokens_in": 6, "tokens_out": 4}, "tokens"),
-        ({"wall_s": 10.0}, "seconds"),
-        ({"candidates": 9, "wall_s": 9.9}, None),
+        ({}, []),
+        ({"candidates": 10}, ["candidates"]),
+        ({"evaluations": 10}, ["evaluations"]),
+        ({"cost_usd": 6.0, "lost_usd": 4.0}, ["usd"]),
+        ({"cost_usd": 6.0, "held_usd": 4.0}, []),
+        ({"tokens_in": 6, "tokens_out": 4}, ["tokens"]),
+        ({"wall_s": 10.0}, ["seconds"]),
+        ({"candidates": 9, "wall_s": 9.9}, []),
     ],
 )
 def test_the_budget_that_is_reached_is_named(spent, reached):
@@ -55,7 +56,7 @@ def test_the_budget_that_is_reached_is_named(spent, reached):
 
 
 def test_what_has_no_limit_is_never_reached():
-    assert Spent(candidates=10**9, tokens_in=10**9, wall_s=1e9).reached(Budget(candidates=None, usd=1)) is None
+    assert Spent(candidates=10**9, tokens_in=10**9, wall_s=1e9).reached(Budget(candidates=None, usd=1)) == []
 
 
 @pytest.mark.parametrize("limits", [{"candidates": 1.0}, {"tokens": -1}, {"usd": True}, {"seconds": "5"}])
@@ -68,9 +69,9 @@ def test_limits_that_make_no_sense_are_refused(limits):
 # ---------------------------------------------------------------- run directories
 
 
-def made(folder: Path, run_id: str, created_at: float = 0.0) -> Path:
+def made(folder: Path, run_id: str, created_at: float = 0.0, database: str = "sqlite:////x/run.db") -> Path:
     folder.mkdir(parents=True)
-    ref = rundir.RunRef(run_id=run_id, database="sqlite:////x/run.db", created_at=created_at, folder=folder)
+    ref = rundir.RunRef(run_id=run_id, database=database, created_at=created_at, folder=folder)
     rundir.write(folder, ref, "0.1")
     return folder
 
@@ -136,12 +137,25 @@ def test_the_best_replaces_the_best_before(here):
     assert [p.name for p in (here / "best").rglob("*")] == ["a.py"] and (here / "best" / "a.py").read_text() == "3"
 
 
-def test_run_json_holds_no_folder_and_the_version(here):
+def test_run_json_says_where_the_run_is(here):
     content = json.loads((made(here / "a", "pack-1") / "run.json").read_text())
     assert content == {
         "run_id": "pack-1",
         "database": "sqlite:////x/run.db",
         "problem": "",
         "created_at": 0.0,
+        "folder": str(here / "a"),
         "evolve": "0.1",
     }
+
+
+def test_a_run_directory_that_was_moved_or_copied_has_its_own_database(here):
+    folder = made(here / "a", "pack-1", database=file_url(here / "a" / "run.db"))
+    folder.rename(here / "b")
+    assert rundir.read(here / "b").database == file_url(here / "b" / "run.db")
+
+
+def test_of_two_runs_that_begin_in_one_directory_one_is_refused(here):
+    folder = made(here / "a", "pack-1")
+    with pytest.raises(RunError, match="another run has just begun here"):
+        rundir.write(folder, rundir.RunRef(run_id="pack-2", database="x", folder=folder), "0.1")
