@@ -13,10 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from evolve import config, session
-from evolve.cli.reading import shown_path
+from evolve.cli.report import report
 from evolve.cli.screen import screen_for
 from evolve.errors import RunError, UsageError
 from evolve.runner.launch import Ended
@@ -43,9 +41,8 @@ def run(words: list[str]) -> int:
 
 
 def resume(arguments: argparse.Namespace) -> int:
-    return report(
-        asyncio.run(session.resume(arguments.run, arguments.words, screen_for(sys.stdout), arguments.config_dir))
-    )
+    screen = screen_for(sys.stdout)
+    return report(carried_out(session.resume(arguments.run, arguments.words, screen, arguments.config_dir)))
 
 
 def carried_out(work: Coroutine[Any, Any, Ended]) -> Ended:
@@ -61,38 +58,6 @@ def carried_out(work: Coroutine[Any, Any, Ended]) -> Ended:
         return asyncio.run(guarded())
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise RunError("stopped before the first candidate") from None
-
-
-def report(ended: Ended) -> int:
-    """Names the run and what a user wants next; returns the exit code."""
-    console = Console(highlight=False, soft_wrap=True)
-    where = shown_path(ended.ref.folder) if ended.ref.folder else f"{ended.ref.database}#{ended.ref.run_id}"
-    if ended.fault is not None:
-        raise ended.fault
-    if ended.state in ("failed", "paused"):
-        print(f"evolve: {ended.reason}; mend it and run 'evolve resume {where}'", file=sys.stderr)  # noqa: T201
-        return 1
-    console.print(f"\n{ended.state.capitalize()} ({ended.reason}). The run is {where}")
-    best = _best(ended)
-    more = "" if ended.state == "interrupted" else f" {_larger(ended)}"
-    for command, what in (
-        (f"evolve best {where}", "the best program"),
-        (f"evolve lineage {where} {best}", "how it came about"),
-        (f"evolve resume {where}{more}", "go on"),
-    ):
-        console.print(f"  {command:<60}  [dim]{what}[/dim]")
-    return 0 if ended.state == "finished" else 1
-
-
-def _best(ended: Ended) -> int:
-    return ended.ref.open().best(ended.ref.run_id) or 1
-
-
-def _larger(ended: Ended) -> str:
-    """Returns the word that lets a finished run go on: twice the budget that ended it."""
-    budget = ended.ref.open().run(ended.ref.run_id)["config"]["budget"]
-    name = next((name for name in budget if f"budget.{name}" in ended.reason), "candidates")
-    return f"budget.{name}={2 * (budget[name] or 100):g}"
 
 
 def _config_dirs(words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -117,26 +82,18 @@ def _without_flags(words: Sequence[str]) -> list[str]:
 # ---------------------------------------------------------------- sweeps
 
 
-_ended: list[Ended] = []  # of the jobs that ran in this process
-_failed: list[str] = []
-
-
 def sweep(words: Sequence[str], dirs: Sequence[str]) -> int:
     """Runs every combination through Hydra's sweeper and launcher, each job in a directory of its own."""
     _validate_each(words, dirs)
     if not any(word.startswith("run_dir=") for word in words):
         words = [*words, f"run_dir=runs/sweep-{time.strftime('%Y%m%d-%H%M%S')}"]
-    _ended.clear()
-    _failed.clear()
     overrides = [config.normalise(word) for word in words]
     with _hydra_argv(["-m", *[x for d in dirs for x in ("--config-dir", str(Path(d).resolve()))], *overrides]):
-        from evolve.cli.job import main
+        from evolve.cli import job
 
         with config.translated(words):
-            main()
-    for line in _failed:
-        print(f"evolve: {line}", file=sys.stderr)  # noqa: T201
-    return 1 if _failed or any(ended.state != "finished" for ended in _ended) else 0
+            job.main()
+    return 1 if job.failures else 0
 
 
 def _validate_each(words: Sequence[str], dirs: Sequence[str]) -> None:
@@ -157,15 +114,3 @@ def _hydra_argv(words: list[str]) -> Any:
         yield
     finally:
         sys.argv = before
-
-
-def finished(ended: Ended) -> None:
-    """Takes in a sweep's job that ended; stops the sweep when the user stopped the job."""
-    _ended.append(ended)
-    report(ended)
-    if ended.state == "interrupted":
-        raise KeyboardInterrupt
-
-
-def failed(line: str) -> None:
-    _failed.append(line)

@@ -1,0 +1,42 @@
+"""The end of a run on the screen: its name, and the three commands that a user wants next."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console
+
+from evolve.cli.reading import shown_path
+from evolve.runner.launch import Ended
+
+
+def report(ended: Ended) -> int:
+    """Names the run and what a user wants next; returns the exit code."""
+    console = Console(highlight=False, soft_wrap=True)
+    where = shown_path(ended.ref.folder) if ended.ref.folder else f"{ended.ref.database}#{ended.ref.run_id}"
+    if ended.fault is not None:
+        raise ended.fault
+    if ended.state in ("failed", "paused"):
+        print(f"evolve: {ended.reason}; mend it and run 'evolve resume {where}'", file=sys.stderr)  # noqa: T201
+        return 1
+    console.print(f"\n{ended.state.capitalize()} ({ended.reason}). The run is {where}")
+    best = _best(ended)
+    more = "" if ended.state == "interrupted" else f" {_larger(ended)}"
+    for command, what in (
+        (f"evolve best {where}", "the best program"),
+        (f"evolve lineage {where} {best}", "how it came about"),
+        (f"evolve resume {where}{more}", "go on"),
+    ):
+        console.print(f"  {command:<60}  [dim]{what}[/dim]")
+    return 0 if ended.state == "finished" else 1
+
+
+def _best(ended: Ended) -> int:
+    return ended.ref.open().best(ended.ref.run_id) or 1
+
+
+def _larger(ended: Ended) -> str:
+    """Returns the word that lets a finished run go on: twice the budget that ended it."""
+    budget = ended.ref.open().run(ended.ref.run_id)["config"]["budget"]
+    name = next((name for name in budget if f"budget.{name}" in ended.reason), "candidates")
+    return f"budget.{name}={2 * (budget[name] or 100):g}"
