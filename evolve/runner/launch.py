@@ -22,10 +22,10 @@ from evolve.problem import Problem
 from evolve.proposer import build
 from evolve.runner import rundir
 from evolve.runner.budget import Budget, Spent
-from evolve.runner.runner import Evaluator, Pending, Proposed, Runner
+from evolve.runner.pending import read_pending
+from evolve.runner.runner import Evaluator, Runner
 from evolve.search import Search
-from evolve.search.search import request_of
-from evolve.types import Candidate, Evaluation, Files, ProposalRequest, StageOutcome, Status
+from evolve.types import Candidate, Evaluation, Files, Status
 
 DISTRIBUTION = "evolve-engine"
 
@@ -228,7 +228,7 @@ def _runner(
         busy_s=stored["busy"],
         counts={Status(status): n for status, n in store.counts(writer.run_id).items() if status},
         fingerprints=store.fingerprints(writer.run_id),
-        pending=_pending(store, writer.run_id, search) if resumed else None,
+        pending=read_pending(store, writer.run_id, search) if resumed else None,
         note=_noting(screen),
     )
 
@@ -253,44 +253,6 @@ def _spent(store: Store, run_id: str, untold: Sequence[int]) -> Spent:
         lost=totals["lost"],
         lost_usd=totals["held_usd"],
         **{name: totals[name] for name in same},
-    )
-
-
-def _pending(store: Store, run_id: str, search: Search) -> Pending:
-    """Reads how far each open candidate of a stored run got."""
-    pending = Pending()
-    for event in store.events_of(run_id, ["asked", "proposed"], search.open()):
-        candidate = event.candidate or 0
-        if event.kind == "asked":
-            request = request_of(candidate, event.data)
-            assert isinstance(request, ProposalRequest)  # no other kind is asked by this version
-            pending.requests.append(request)
-            _add_calls(pending, store, run_id, candidate)
-        else:
-            bodies = store.texts(run_id, event.data["files"].values())
-            known = {name: event.data[name] for name in ("title", "hypothesis", "reason", "duplicate_of")}
-            status = Status(event.data["status"]) if event.data["status"] else None
-            files = {path: bodies[content] for path, content in event.data["files"].items()}
-            pending.proposed[candidate] = Proposed(files=files, status=status, **known)
-            pending.stages[candidate] = [_outcome(row) for row in store.evaluation_rows(run_id, candidate)]
-    return pending
-
-
-def _add_calls(pending: Pending, store: Store, run_id: str, candidate: int) -> None:
-    rows = store.call_rows(run_id, candidate)
-    if not rows:
-        return
-    pending.attempts[candidate] = len(rows)
-    pending.prompts[candidate] = store.texts(run_id, [rows[-1]["prompt"]])[rows[-1]["prompt"]]
-    done = [row["completion"] for row in rows if row["state"] == "done"]
-    if done:
-        pending.answers[candidate] = store.texts(run_id, [done[-1]])[done[-1]]
-
-
-def _outcome(row: Row) -> StageOutcome:
-    same = ("stage", "metrics", "features", "score", "feedback", "seconds", "turn_s", "cpu_s", "memory_mb", "node")
-    return StageOutcome(
-        status=Status(row["status"]), instances=tuple(row["instances"]), **{name: row[name] for name in same}
     )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 from evolve.errors import EvolveError, FatalError, RunError
@@ -19,6 +19,7 @@ from evolve.runner import calls
 from evolve.runner.budget import Budget, Spent
 from evolve.runner.calls import OutOfMoney
 from evolve.runner.meter import Meter
+from evolve.runner.pending import Pending, Proposed
 from evolve.search import Search
 from evolve.search.randomness import entropy, generator
 from evolve.types import (
@@ -63,30 +64,6 @@ class Evaluator(Protocol):
         """Returns the outcome; stages in `done` stand and are not run again. Each new one is given to `on_stage` at once."""
 
     async def close(self) -> None: ...
-
-
-@dataclass(slots=True, kw_only=True)
-class Proposed:
-    """What came of a proposal: files to evaluate, or a status that needs no evaluation."""
-
-    files: Files
-    status: Status | None = None
-    reason: str = ""
-    title: str = ""
-    hypothesis: str = ""
-    duplicate_of: int | None = None
-
-
-@dataclass(slots=True, kw_only=True)
-class Pending:
-    """Work that a stored run still has: what was asked and how far each got."""
-
-    requests: list[ProposalRequest] = field(default_factory=list)
-    answers: dict[int, str] = field(default_factory=dict)  # completions that no edit was made of yet
-    proposed: dict[int, Proposed] = field(default_factory=dict)
-    stages: dict[int, list[StageOutcome]] = field(default_factory=dict)
-    prompts: dict[int, str] = field(default_factory=dict)  # the text that was sent before
-    attempts: dict[int, int] = field(default_factory=dict)  # calls made for the candidate
 
 
 class Runner:

@@ -1,0 +1,73 @@
+"""What a stored run still has to do: candidates that were asked and not told, and how far each of them got."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from evolve.population import Store
+from evolve.population.store import Row
+from evolve.search import Search
+from evolve.search.search import request_of
+from evolve.types import Files, ProposalRequest, StageOutcome, Status
+
+
+@dataclass(slots=True, kw_only=True)
+class Proposed:
+    """What came of a proposal: files to evaluate, or a status that needs no evaluation."""
+
+    files: Files
+    status: Status | None = None
+    reason: str = ""
+    title: str = ""
+    hypothesis: str = ""
+    duplicate_of: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Pending:
+    """Work that a stored run still has: what was asked and how far each got."""
+
+    requests: list[ProposalRequest] = field(default_factory=list)
+    answers: dict[int, str] = field(default_factory=dict)  # completions that no edit was made of yet
+    proposed: dict[int, Proposed] = field(default_factory=dict)
+    stages: dict[int, list[StageOutcome]] = field(default_factory=dict)
+    prompts: dict[int, str] = field(default_factory=dict)  # the text that was sent before
+    attempts: dict[int, int] = field(default_factory=dict)  # calls made for the candidate
+
+
+def read_pending(store: Store, run_id: str, search: Search) -> Pending:
+    """Reads how far each open candidate of a stored run got."""
+    pending = Pending()
+    for event in store.events_of(run_id, ["asked", "proposed"], search.open()):
+        candidate = event.candidate or 0
+        if event.kind == "asked":
+            request = request_of(candidate, event.data)
+            assert isinstance(request, ProposalRequest)  # no other kind is asked by this version
+            pending.requests.append(request)
+            _add_calls(pending, store, run_id, candidate)
+        else:
+            bodies = store.texts(run_id, event.data["files"].values())
+            known = {name: event.data[name] for name in ("title", "hypothesis", "reason", "duplicate_of")}
+            status = Status(event.data["status"]) if event.data["status"] else None
+            files = {path: bodies[content] for path, content in event.data["files"].items()}
+            pending.proposed[candidate] = Proposed(files=files, status=status, **known)
+            pending.stages[candidate] = [_outcome(row) for row in store.evaluation_rows(run_id, candidate)]
+    return pending
+
+
+def _add_calls(pending: Pending, store: Store, run_id: str, candidate: int) -> None:
+    rows = store.call_rows(run_id, candidate)
+    if not rows:
+        return
+    pending.attempts[candidate] = len(rows)
+    pending.prompts[candidate] = store.texts(run_id, [rows[-1]["prompt"]])[rows[-1]["prompt"]]
+    done = [row["completion"] for row in rows if row["state"] == "done"]
+    if done:
+        pending.answers[candidate] = store.texts(run_id, [done[-1]])[done[-1]]
+
+
+def _outcome(row: Row) -> StageOutcome:
+    same = ("stage", "metrics", "features", "score", "feedback", "seconds", "turn_s", "cpu_s", "memory_mb", "node")
+    return StageOutcome(
+        status=Status(row["status"]), instances=tuple(row["instances"]), **{name: row[name] for name in same}
+    )
