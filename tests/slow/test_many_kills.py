@@ -1,0 +1,42 @@
+"""Kills at many random moments: every resume ends with exactly its budget, and no row is left behind."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from evolve.lineage import Run
+from tests.command import ok
+from tests.integration.test_runs import asked, counted, killed_after
+
+pytestmark = pytest.mark.slow
+
+BUDGET = 60
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("schedule", ["async", "ordered"])
+def test_runs_killed_three_times_each(tmp_path: Path, schedule: str, seed: int) -> None:
+    rng = random.Random(f"{schedule} {seed}")
+    words = ["run", f"schedule={schedule}", f"seed={seed}", f"budget.candidates={BUDGET}", "run_dir=R"]
+    for moment in sorted(rng.sample(range(2, 40), 3)):
+        killed_after(words, tmp_path, lambda: asked(tmp_path / "R"), moment, rng.random() * 0.2)
+        words = ["resume", "R"]
+    ok("resume", "R", cwd=tmp_path)
+    counted(tmp_path / "R", BUDGET)
+    no_row_is_left_behind(Run.open(tmp_path / "R"))
+
+
+def no_row_is_left_behind(run: Run) -> None:
+    """Asserts that calls, evaluations, events and candidates are about one another."""
+    ids = {row["id"] for row in run.store.rows(run.run_id)}
+    assert ids == set(range(1, BUDGET + 2))
+    evaluated = [(row["candidate"], row["stage"]) for row in run.store.evaluation_rows(run.run_id)]
+    assert len(evaluated) == len(set(evaluated)) and {candidate for candidate, _ in evaluated} <= ids
+    calls = run.store.call_rows(run.run_id)
+    assert {row["candidate"] for row in calls if row["state"] == "done"} == ids - {1}
+    assert sum(row["state"] == "done" for row in calls) == BUDGET
+    told = [event.candidate for event in run.store.events(run.run_id) if event.kind == "told"]
+    assert sorted(told) == sorted(ids)
