@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -113,10 +112,8 @@ def test_no_workers_are_refused() -> None:
         evaluators.local(workers=0)
 
 
-@pytest.mark.parametrize("name", ["circle_packing"])
+@pytest.mark.parametrize("name", ["circle_packing", "online_bin_packing"])
 async def test_a_bundled_problem_runs(name: str) -> None:
-    if not (Path(__file__).parents[2] / "problems" / name / "evaluator.py").exists():
-        pytest.skip("not written yet")
     cascade, problem = evaluators.local(workers=1), load_problem(name)
     await cascade.start()
     assert (await cascade.evaluate(problem, problem.initials[0])).status is Status.OK
