@@ -281,8 +281,8 @@ class Runner:
 
     async def _propose(self, request: ProposalRequest) -> None:
         wanted = [candidate for candidate in (request.parent, *request.inspirations, *request.tried) if candidate]
-        if any(candidate not in self._cache for candidate in wanted):
-            missing = [candidate for candidate in wanted if candidate not in self._cache]
+        missing = [candidate for candidate in wanted if candidate not in self._cache]
+        if missing:
             self._cache.update(await asyncio.to_thread(self.store.candidates, self.writer.run_id, missing))
         prompt = self._prompt(request, self._candidates(wanted))
         completion = await self.calls.complete(request.id, prompt, self._pending.attempts.get(request.id, 0))
