@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from evaluators.pool import Pool, StageJob
+from evaluators.pool import Pool, Serve, StageJob, refuse
 from evolve.errors import UsageError
 from evolve.problem import Problem
 from evolve.types import Evaluation, Files, StageOutcome, Status
@@ -30,8 +30,8 @@ class Cascade:
         """How many stages run at once."""
         return self._pool.slots
 
-    async def start(self) -> None:
-        await self._pool.start()
+    async def start(self, problem: Problem | None = None) -> None:
+        await self._pool.start(problem)
 
     async def close(self) -> None:
         await self._pool.close()
@@ -46,17 +46,19 @@ class Cascade:
         draw_seed: int = 0,
         done: Sequence[StageOutcome] = (),
         on_stage: OnStage | None = None,
+        serve: Serve = refuse,
     ) -> Evaluation:
         """Runs the stages until one fails or scores less than its threshold; the last finished stage ranks.
 
         `thresholds` maps a stage to the least score (higher is better) that passes it. Outcomes in `done` stand and are not
-        run again. `on_stage` is called after each stage that ran, and awaited where it is a coroutine function.
+        run again. `on_stage` is called after each stage that ran, and awaited where it is a coroutine function. `serve`
+        answers what the evaluation asks while it runs.
         """
         outcomes: list[StageOutcome] = []
         stored = {outcome.stage: outcome for outcome in done}
         for stage in problem.stages:
             job = StageJob(problem=problem, stage=stage.name, files=files, draw_seed=draw_seed, candidate=candidate)
-            outcomes.append(stored.get(stage.name) or await self._run(job, on_stage))
+            outcomes.append(stored.get(stage.name) or await self._run(job, on_stage, serve))
             if outcomes[-1].status is not Status.OK:
                 return _evaluation(outcomes[-1].status, outcomes, outcomes[-1].feedback)
             least = (thresholds or {}).get(stage.name)
@@ -64,8 +66,8 @@ class Cascade:
                 return _evaluation(Status.REJECTED, outcomes, _rejection(problem, outcomes[-1], least))
         return _evaluation(Status.OK, outcomes, outcomes[-1].feedback)
 
-    async def _run(self, job: StageJob, on_stage: OnStage | None) -> StageOutcome:
-        outcome = await self._pool.run(job)
+    async def _run(self, job: StageJob, on_stage: OnStage | None, serve: Serve) -> StageOutcome:
+        outcome = await self._pool.run(job, serve)
         if on_stage is not None and inspect.isawaitable(called := on_stage(outcome)):
             await called
         return outcome

@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from typing import Any
 
-from evaluators.pool import StageJob
+from evaluators.pool import Question, Serve, StageJob, refuse
 from evaluators.worker_client import Slot, WorkerDied
 from evolve import checks
 from evolve.errors import EvolveError
+from evolve.problem import Problem
 from evolve.types import StageOutcome
 
 
@@ -21,6 +23,8 @@ class LocalPool:
     The threads wait on sockets only. They live as long as the pool, because a worker ends with the thread that started it.
     """
 
+    isolation = "bare"
+
     def __init__(self, workers: int | None = None):
         self.slots = workers if workers is not None else len(os.sched_getaffinity(0))
         checks.whole("evaluator.workers", workers, 1, or_null=True)
@@ -28,7 +32,7 @@ class LocalPool:
         self._slots: list[Slot] = []
         self._idle: asyncio.LifoQueue[Slot] = asyncio.LifoQueue()  # the warmest first
 
-    async def start(self) -> None:
+    async def start(self, problem: Problem | None = None) -> None:
         """Starts all workers at once. Raises EvolveError where one does not start."""
         self._threads = ThreadPoolExecutor(self.slots, thread_name_prefix="evaluation")
         self._slots = [Slot() for _ in range(self.slots)]
@@ -41,20 +45,29 @@ class LocalPool:
         for slot in self._slots:
             self._idle.put_nowait(slot)
 
-    async def run(self, job: StageJob) -> StageOutcome:
+    async def run(self, job: StageJob, serve: Serve = refuse) -> StageOutcome:
         if self._threads is None:
             raise RuntimeError("the pool is not started")
         slot = await self._idle.get()
         cancelled = threading.Event()
-        future = asyncio.get_running_loop().run_in_executor(
-            self._threads, slot.run, job, lambda: cancelled.is_set() or self._threads is None
+        loop = asyncio.get_running_loop()
+
+        def ask(question: Question) -> Any:
+            asked.append(asyncio.run_coroutine_threadsafe(serve(question), loop))  # type: ignore[arg-type]
+            return asked[-1].result()
+
+        asked: list[Future[Any]] = []
+        future = loop.run_in_executor(
+            self._threads, slot.run, job, ask, lambda: cancelled.is_set() or self._threads is None
         )
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
             cancelled.set()
+            for question in asked:
+                question.cancel()
             slot.kill()
-            with contextlib.suppress(WorkerDied):
+            with contextlib.suppress(WorkerDied, CancelledError):
                 await future
             raise
         finally:

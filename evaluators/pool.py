@@ -1,27 +1,44 @@
-"""The seam between the cascade and whatever has workers: `Pool`, and the job that it runs."""
+"""The seam between the cascade and whatever has workers: `Pool`, the job that it runs, and what a job may ask meanwhile."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+from evolve.errors import EvolveError
 from evolve.problem import Problem
 from evolve.types import Files, StageOutcome
+
+Question = Mapping[str, Any]
+"""What an evaluation asks the runner while it runs; data only. `kind` is `llm` (a judge's or a candidate's calls, whose
+answer is a list of texts) or `report` (a metric while the stage runs, whose answer says whether to go on)."""
+
+Serve = Callable[[Question], Awaitable[Any]]
+"""Answers a question, on the runner's event loop. What it raises as EvolveError reaches evaluator.py as EvaluatorError."""
+
+
+async def refuse(question: Question) -> Any:
+    """Answers nothing: for evaluations outside a run."""
+    raise EvolveError(f"evaluator.py asks for '{question.get('kind')}', which only a run can answer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageJob:
-    """One stage of one candidate. `draw_seed` matters only where the stage's `draw` is fresh."""
+    """One stage of one candidate. `draw_seed` matters only where the stage's `draw` is fresh; `holdout` draws the
+    instances that are kept for the end instead of the stage's own."""
 
     problem: Problem
     stage: str
     files: Files
     draw_seed: int = 0
     candidate: int = 0
+    replicate: int = 0
+    holdout: bool = False
 
 
 class Pool(Protocol):
-    """Workers that run stages, for one event loop.
+    """Workers that run stages, for one event loop and one problem.
 
     `run` may be called up to `slots` times at once between `start` and `close`; further calls wait. It raises nothing for
     what a candidate or an evaluator did: that is the outcome's status. Lost workers are replaced and their jobs run again;
@@ -31,8 +48,13 @@ class Pool(Protocol):
     @property
     def slots(self) -> int: ...
 
-    async def start(self) -> None: ...
+    @property
+    def isolation(self) -> str:
+        """The level that all workers have; known after `start`."""
 
-    async def run(self, job: StageJob) -> StageOutcome: ...
+    async def start(self, problem: Problem | None = None) -> None:
+        """Starts the workers. Raises EvolveError where one does not start, or where the problem needs what none has."""
+
+    async def run(self, job: StageJob, serve: Serve = refuse) -> StageOutcome: ...
 
     async def close(self) -> None: ...

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evaluators.pool import StageJob
+from evaluators.pool import Question, Serve, StageJob, refuse
 from evaluators.worker_client import DEATHS, GRACE_S, START_S, Slot, failed
 from evolve import checks
 from evolve.errors import EvolveError, UsageError
@@ -53,15 +53,21 @@ class Host:
             import ray
 
             unzip(ray.get(boxed[0]), folder)
-        return self._slot.run(replace(job, problem=replace(job.problem, path=folder)))
+        return self._slot.run(replace(job, problem=replace(job.problem, path=folder)), _no_questions)
 
     def close(self) -> None:
         self._slot.close()
         shutil.rmtree(self._folders, ignore_errors=True)
 
 
+def _no_questions(question: Question) -> Any:
+    raise EvolveError("evaluator=ray can't answer an evaluation's questions yet")
+
+
 class RayPool:
     """A `Pool` of Ray actors. `workers=None` means one for each CPU of the cluster; `address=None` starts a Ray here."""
+
+    isolation = "bare"
 
     def __init__(self, workers: int | None = None, address: str | None = None):
         checks.whole("evaluator.workers", workers, 1, or_null=True)
@@ -79,7 +85,7 @@ class RayPool:
         """How many stages run at once; known for `workers=None` only after `start`."""
         return self._workers or len(self._actors) or 1
 
-    async def start(self) -> None:
+    async def start(self, problem: Problem | None = None) -> None:
         """Connects and starts the actors. Blocks the loop for seconds while a Ray of its own starts, so that nothing else
         sees the scrubbed environment. Raises EvolveError where the cluster has fewer CPUs than `workers`."""
         import ray
@@ -101,7 +107,7 @@ class RayPool:
         for place in range(wanted):
             self._idle.put_nowait(place)
 
-    async def run(self, job: StageJob) -> StageOutcome:
+    async def run(self, job: StageJob, serve: Serve = refuse) -> StageOutcome:
         place = await self._idle.get()
         try:
             return await self._tries(place, job)

@@ -49,13 +49,18 @@ class Case:
     feedback: str = ""
 
 
+Ask = Callable[[Mapping[str, Any]], Any]
+"""Asks the runner a question (see `evaluators.pool.Question`) and waits for the answer."""
+
+
 class StageRun:
     """One candidate's stage. Made for one `run`; one process for all instances, a new one after a failure in `partial`."""
 
-    def __init__(self, scorer: Scorer, zygote: Zygote, job: StageJob):
+    def __init__(self, scorer: Scorer, zygote: Zygote, job: StageJob, ask: Ask):
         self._scorer = scorer
         self._zygote = zygote
         self._job = job
+        self._ask = ask
         self._stage = job.problem.stage(job.stage)
         self._clock = Clock(self._stage.timeout_s, self._stage.wall_s)
         self._sandbox: Sandbox | None = None

@@ -1,8 +1,8 @@
 """The worker program, `python -m evaluators.worker PARENT_PID`: the trusted side of evaluations, one at a time.
 
-Its standard input is a socket: pickled StageJobs come in (from the process that started it, which it trusts), `began` and
-`outcome` messages go out in the wire codec. It ends when that socket closes or the thread that started it does. Candidates
-run in processes that its zygote forks, never here.
+Its standard input is a socket: pickled StageJobs come in (from the process that started it, which it trusts), `began`,
+`ask` and `outcome` messages go out in the wire codec; an `ask` is answered by one `answer` or `refused`. It ends when that
+socket closes or the thread that started it does. Candidates run in processes that its zygote forks, never here.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import pickle
 import socket
 import sys
 import traceback
+from collections.abc import Mapping
+from typing import Any
 
 from evaluators.harness import tree, wire
 from evaluators.pool import StageJob
 from evaluators.sandbox import LOST_ZYGOTE, Zygote
 from evaluators.scoring import Scorer, unload
-from evaluators.stage import StageRun
+from evaluators.stage import Ask, StageRun
 from evolve.errors import EvaluatorError
 from evolve.problem import Problem
 from evolve.types import StageOutcome, Status
@@ -30,7 +32,8 @@ TRACE = 4_000
 class Worker:
     """Keeps one problem loaded: its scorer, and a zygote with its preloads."""
 
-    def __init__(self) -> None:
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
         self._scorer: Scorer | None = None
         self._zygote = Zygote()
 
@@ -52,9 +55,9 @@ class Worker:
     def run(self, scorer: Scorer, job: StageJob) -> StageOutcome:
         """Runs a stage to its outcome; what neither candidate nor evaluator.py did (a full disk, say) is `infra`."""
         try:
-            outcome = StageRun(scorer, self._zygote, job).run()
+            outcome = StageRun(scorer, self._zygote, job, self._ask).run()
             if outcome.status is Status.CRASH and LOST_ZYGOTE in outcome.feedback:  # by whom? once more tells
-                outcome = StageRun(scorer, self._zygote, job).run()
+                outcome = StageRun(scorer, self._zygote, job, self._ask).run()
             return outcome
         except Exception:  # noqa: BLE001 the task's edge: the fault becomes a fact with its traceback
             return StageOutcome(stage=job.stage, status=Status.INFRA, feedback=traceback.format_exc()[-TRACE:])
@@ -65,7 +68,7 @@ class Worker:
 
 def serve(channel: wire.Channel) -> None:
     """Answers jobs until the channel closes."""
-    worker = Worker()
+    worker = Worker(lambda question: _asked(channel, question))
     try:
         channel.send(["ready"])
         while True:
@@ -82,6 +85,15 @@ def serve(channel: wire.Channel) -> None:
         pass
     finally:
         worker.close()
+
+
+def _asked(channel: wire.Channel, question: Mapping[str, Any]) -> Any:
+    """Asks the runner, and waits. Raises EvaluatorError where it refuses."""
+    channel.send(["ask", dict(question)])
+    kind, value = channel.receive()
+    if kind == "refused":
+        raise EvaluatorError(str(value))
+    return value
 
 
 def _report(channel: wire.Channel, outcome: StageOutcome) -> None:

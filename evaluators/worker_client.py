@@ -21,14 +21,19 @@ from typing import IO, Any
 
 from evaluators.environment import clean_environment, python
 from evaluators.harness import wire
-from evaluators.pool import StageJob
+from evaluators.pool import Question, StageJob
 from evaluators.worker import MESSAGE
+from evolve.errors import EvolveError
 from evolve.types import StageOutcome, Status
 
 START_S = 60.0  # for a worker to import, and to load a problem with its preloads
 GRACE_S = 2.0  # beyond a stage's wall_s
 DEATHS = 2  # a candidate that takes down so many workers is quarantined
 LOG_TAIL = 2_000
+
+
+Ask = Callable[[Question], Any]
+"""Answers an evaluation's question, in the thread that runs the job. Raises EvolveError to refuse."""
 
 
 class WorkerDied(Exception):
@@ -62,16 +67,24 @@ class Worker:
         except (wire.WireError, TimeoutError) as error:
             raise WorkerDied(f"a worker did not start ({error}):\n{self.printed()}") from None
 
-    def run(self, job: StageJob) -> StageOutcome:
-        """Runs a job. Raises WorkerDied, and TimeoutError when evaluator.py is over its time; is of no use after either."""
+    def run(self, job: StageJob, ask: Ask) -> StageOutcome:
+        """Runs a job. Raises WorkerDied, and TimeoutError when evaluator.py is over its time; is of no use after either.
+
+        `ask` answers what the evaluation asks meanwhile; the stage's time stands still while it does.
+        """
         os.ftruncate(self._log.fileno(), 0)
         wall_s = job.problem.stage(job.stage).wall_s
         deadline = time.monotonic() + START_S
         try:
             self._channel.send(pickle.dumps(job), deadline)
             message = self._receive(deadline, f"more than {START_S:g} s to load")
-            if message[0] == "began":
-                message = self._receive(time.monotonic() + wall_s + GRACE_S, f"longer than wall_s={wall_s:g}")
+            deadline = time.monotonic() + wall_s + GRACE_S
+            while message[0] != "outcome":
+                if message[0] == "ask":
+                    asked = time.monotonic()
+                    self._channel.send(_answer(ask, message[1]))
+                    deadline += time.monotonic() - asked
+                message = self._receive(deadline, f"longer than wall_s={wall_s:g}")
         except wire.WireError as error:
             raise WorkerDied(f"{error}\n{self.printed()}".strip()) from None
         return _outcome(message[1])
@@ -112,7 +125,7 @@ class Slot:
         """Starts a worker unless one is there. Raises WorkerDied."""
         self._live()
 
-    def run(self, job: StageJob, stopped: Callable[[], bool] = lambda: False) -> StageOutcome:
+    def run(self, job: StageJob, ask: Ask, stopped: Callable[[], bool] = lambda: False) -> StageOutcome:
         """Runs a job to its outcome, on a fresh worker where the first one dies. Raises WorkerDied once `stopped`."""
         for _ in range(DEATHS):
             try:
@@ -122,7 +135,7 @@ class Slot:
             try:
                 if stopped():
                     raise WorkerDied("stopped")
-                return worker.run(job)
+                return worker.run(job, ask)
             except TimeoutError as error:
                 self.close()
                 return failed(job, Status.EVALUATOR_ERROR, str(error))
@@ -153,6 +166,13 @@ class Slot:
                 self.close()
                 raise
         return self._worker
+
+
+def _answer(ask: Ask, question: dict[str, Any]) -> list[Any]:
+    try:
+        return ["answer", ask(question)]
+    except EvolveError as error:
+        return ["refused", str(error)]
 
 
 def failed(job: StageJob, status: Status, reason: str) -> StageOutcome:

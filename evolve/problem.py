@@ -22,11 +22,12 @@ from evolve.types import Files
 
 BUNDLED = "problems"  # the package that ships problems; named here only, never imported
 PASS_IF = r"(>=|<=|>|<) *(q\d{1,2}|-?\d+(?:\.\d*)?(?:e-?\d+)?)"
-LATER = {
-    "python", "mounts", "build", "requires", "constraints", "tune", "incumbent", "deterministic", "comparable_on",
-    "gpus", "resources",
-    "isolation", "holdout", "replicates", "profile", "report", "checkpoint", "exclusive_gpu",
-}  # fmt: skip
+LATER = {"constraints", "tune", "incumbent"}
+TEXT = "text"  # the entry of a candidate that is read, not run
+LEVELS = ("bare", "guarded", "strict")  # of isolation, the weakest first
+DRAWS = ("fixed", "paired", "fresh")
+PROFILES = ("python", "exec", "gpu")
+COMPARABLE = ("any", "cpu_model", "gpu_model")
 
 
 # ---------------------------------------------------------------- what evaluator.py imports
@@ -64,6 +65,10 @@ def _require(condition: bool, message: str) -> None:
         raise ProblemError(message)
 
 
+def _choice(what: str, value: object, allowed: tuple[str, ...]) -> None:
+    _require(value in allowed, f"{what} is {', '.join(allowed[:-1])} or {allowed[-1]}, not {value!r}")
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
@@ -71,7 +76,12 @@ def _is_number(value: object) -> bool:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """One step of the cascade. `timeout_s` counts the candidate's own turns over all instances of the stage; `wall_s`
-    bounds the whole stage, scoring included; `pass_if` is `>= 1.5` (in the objective's unit) or `>= q25` (a quantile)."""
+    bounds the whole stage, scoring included; `pass_if` is `>= 1.5` (in the objective's unit) or `>= q25` (a quantile).
+
+    `draw`: `fixed` instances are the same for all, `paired` ones for all candidates in the same replicate, `fresh` ones for
+    none. `profile`: forked from a warm `python`, a fresh process (`exec`), or that with a `gpu`. `report` allows early
+    stops by what evaluator.py reports; `checkpoint` keeps a folder for a retry.
+    """
 
     name: str
     timeout_s: float = 10.0
@@ -82,21 +92,37 @@ class Stage:
     partial: bool = False
     failure_value: float | None = None
     cpus: float = 1.0
+    gpus: float = 0.0
     memory_mb: int = 2000
+    resources: Mapping[str, float] = field(default_factory=dict)
+    replicates: int = 1
+    profile: str = "python"
+    report: bool = False
+    checkpoint: bool = False
+    exclusive_gpu: bool = False
 
     def __post_init__(self) -> None:
         where = f"stage '{self.name}'"
-        for name in ("timeout_s", "wall_s", "cpus", "memory_mb"):
+        for name in ("timeout_s", "wall_s", "cpus", "gpus", "memory_mb"):
             value = getattr(self, name)
             _require(_is_number(value) and value >= 0, f"{where}: {name} must be a number, 0 or more, not {value!r}")
         whole = self.instances is None or (type(self.instances) is int and self.instances >= 1)
         _require(whole, f"{where}: instances must be a whole number, 1 or more, not {self.instances!r}")
-        _require(isinstance(self.partial, bool), f"{where}: partial is true or false, not {self.partial!r}")
+        for name in ("partial", "report", "checkpoint", "exclusive_gpu"):
+            value = getattr(self, name)
+            _require(isinstance(value, bool), f"{where}: {name} is true or false, not {value!r}")
+        count = type(self.replicates) is int and self.replicates >= 1
+        _require(count, f"{where}: replicates must be a whole number, 1 or more, not {self.replicates!r}")
+        _choice(f"{where}: draw", self.draw, DRAWS)
+        _choice(f"{where}: profile", self.profile, PROFILES)
+        amounts = isinstance(self.resources, Mapping) and all(_is_number(v) and v > 0 for v in self.resources.values())
+        _require(amounts, f"{where}: resources must map names to positive numbers, not {self.resources!r}")
+        gpu = self.profile == "gpu" or not (self.gpus or self.exclusive_gpu)
+        _require(gpu, f"{where}: gpus and exclusive_gpu need profile: gpu, not {self.profile}")
         counts = self.failure_value is None or _is_number(self.failure_value)
         _require(counts, f"{where}: failure_value must be a number, not {self.failure_value!r}")
         _require(self.timeout_s > 0, f"{where}: timeout_s must be positive, not {self.timeout_s}")
         _require(self.memory_mb >= 64, f"{where}: memory_mb must be at least 64, not {self.memory_mb}")
-        _require(self.draw in ("fixed", "fresh"), f"{where}: draw is fixed or fresh, not {self.draw!r}")
         _require(
             not self.partial or self.failure_value is not None, f"{where}: partial: true needs a failure_value to count"
         )
@@ -110,8 +136,21 @@ STAGE_KEYS = tuple(f.name for f in fields(Stage) if f.name != "name")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """How a candidate's files become what is run: a command in its folder."""
+
+    run: tuple[str, ...]
+    timeout_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """A loaded problem. `initials` are the formulations, each its files; `objectives` maps a metric to +1 (maximize) or -1."""
+    """A loaded problem. `initials` are the formulations, each its files; `objectives` maps a metric to +1 (maximize) or -1.
+
+    `entry` is a function of `entry_file`, or "text"; `command` is given instead where a program is run. `python` is the
+    candidate's interpreter ("" is the engine's), `mounts` further folders that it may read, `requires` what a machine must
+    have (`gpu`, or a program's name), `holdout` how many instances are kept for the end, `isolation` the least level.
+    """
 
     name: str
     path: Path
@@ -127,6 +166,15 @@ class Problem:
     knowledge: str = ""
     hash: str = ""
     entry_file: str = ""  # the file that has the entry; default the first of `edit`
+    command: tuple[str, ...] = ()
+    python: str = ""
+    mounts: tuple[str, ...] = ()
+    build: Build | None = None
+    requires: tuple[str, ...] = ()
+    deterministic: bool = True
+    comparable_on: str = "any"
+    isolation: str = ""
+    holdout: int = 0
 
     @property
     def objective(self) -> str:
@@ -179,13 +227,21 @@ def find_problem(name: str) -> Path:
 
 KINDS: Mapping[str, tuple[Any, str]] = {
     "description": (str, "text"),
-    "entry": (object, "a function's name"),
+    "entry": (str | list, "a function's name, 'text', or a command [PROGRAM, ARGUMENT, ...]"),
     "edit": (list | str, "a list of files"),
     "preload": (list | str, "a list of modules"),
     "params": (dict, "a mapping of names to defaults"),
     "objectives": (dict, "a mapping like {score: maximize}"),
     "known": (dict, "a mapping like {score: {best: 1.0, source: TEXT}}"),
     "stages": (dict, "a mapping of stages to their keys"),
+    "python": (str, "the path of a Python interpreter"),
+    "mounts": (dict, "a mapping of folders to 'ro'"),
+    "build": (dict, "{run: [PROGRAM, ARGUMENT, ...], timeout_s: 60}"),
+    "requires": (list | str, "a list of programs, or gpu"),
+    "deterministic": (bool, "true or false"),
+    "comparable_on": (str, "any, cpu_model or gpu_model"),
+    "isolation": (str, "bare, guarded or strict"),
+    "holdout": (dict, "{instances: 50}"),
 }
 SUFFIXES = (".py", ".cpp", ".cc", ".c", ".rs", ".go", ".js", ".ts", ".cu", ".jl", ".txt", ".md", ".f90", ".java")
 
@@ -210,7 +266,11 @@ def load_problem(
     merged = _params(spec.get("params") or {}, params or {}, where)
     initials = _initials(folder)
     edit = _edit(spec, initials, where)
-    entry_file, entry = _entry(spec, initials, edit, where)
+    command = tuple(map(str, spec["entry"])) if isinstance(spec.get("entry"), list) else ()
+    entry_file, entry = ("", "") if command else _entry(spec, initials, edit, where)
+    comparable_on, isolation = spec.get("comparable_on") or "any", spec.get("isolation") or ""
+    _choice(f"{where}: comparable_on", comparable_on, COMPARABLE)
+    _choice(f"{where}: isolation", isolation or "bare", LEVELS)
     return Problem(
         name=folder.name,
         path=folder,
@@ -226,7 +286,49 @@ def load_problem(
         preload=tuple(_list(spec.get("preload"))),
         knowledge="\n\n".join(_text(p) for p in sorted((folder / "knowledge").glob("*.md"))),
         hash=folder_hash(folder, merged, stages or {}),
+        command=command,
+        python=_beside(folder, spec.get("python")),
+        mounts=_mounts(folder, spec.get("mounts") or {}, where),
+        build=_build(spec.get("build"), where),
+        requires=tuple(_list(spec.get("requires"))),
+        deterministic=spec.get("deterministic") is not False,
+        comparable_on=comparable_on,
+        isolation=isolation,
+        holdout=_holdout(spec.get("holdout"), where),
     )
+
+
+def _beside(folder: Path, path: str | None) -> str:
+    """Returns a path of problem.yaml as seen from its folder; links stay (an environment's interpreter is one)."""
+    return "" if path is None else os.path.abspath(folder / Path(path).expanduser())
+
+
+def _mounts(folder: Path, given: Mapping[str, Any], where: Path) -> tuple[str, ...]:
+    for path, mode in given.items():
+        _require(mode == "ro", f"{where}: mounts.{path} must be ro, not {mode!r}")
+        _require(os.path.exists(_beside(folder, path)), f"{where}: mounts.{path}: no such file or folder")
+    return tuple(_beside(folder, path) for path in given)
+
+
+def _build(given: Mapping[str, Any] | None, where: Path) -> Build | None:
+    if given is None:
+        return None
+    _known_keys(given, ("run", "timeout_s"), where, "build.")
+    run = given.get("run")
+    words = isinstance(run, list) and bool(run) and all(isinstance(word, str | int | float) for word in run)
+    _require(words, f"{where}: build.run must be a command [PROGRAM, ARGUMENT, ...], not {run!r}")
+    timeout_s = given.get("timeout_s", 60.0)
+    _require(_is_number(timeout_s) and timeout_s > 0, f"{where}: build.timeout_s must be positive, not {timeout_s!r}")
+    return Build(run=tuple(map(str, run or ())), timeout_s=float(timeout_s))
+
+
+def _holdout(given: Mapping[str, Any] | None, where: Path) -> int:
+    if given is None:
+        return 0
+    _known_keys(given, ("instances",), where, "holdout.")
+    count = given.get("instances")
+    _require(type(count) is int and count >= 1, f"{where}: holdout.instances must be a whole number, not {count!r}")
+    return int(count)  # type: ignore[arg-type]
 
 
 def folder_files(folder: Path) -> list[Path]:
@@ -334,8 +436,8 @@ def _edit(spec: Mapping[str, Any], initials: tuple[Files, ...], where: Path) -> 
 def _entry(spec: Mapping[str, Any], initials: tuple[Files, ...], edit: tuple[str, ...], where: Path) -> tuple[str, str]:
     """Returns the file and the function that is called: the one that `entry` names, or the only public one."""
     entry = spec.get("entry")
-    if entry is not None and (not isinstance(entry, str) or entry == "text"):
-        raise ProblemError(f"{where}: entry must name a function in this version, not {entry!r}")
+    if entry == TEXT:
+        return "", TEXT
     if not initials:
         _require(entry is not None, f"{where}: without an initial program, 'entry' must name the function to write")
         return edit[0], str(entry)

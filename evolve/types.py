@@ -32,7 +32,7 @@ class Status(StrEnum):
 
 # Of several statuses the one that says most about the candidate stands; later in this tuple is worse.
 SEVERITY = (
-    Status.OK, Status.REJECTED, Status.INVALID, Status.CRASH, Status.LIMIT, Status.MEMORY, Status.TIMEOUT,
+    Status.OK, Status.REJECTED, Status.INVALID, Status.BUILD_FAILED, Status.CRASH, Status.LIMIT, Status.MEMORY, Status.TIMEOUT,
     Status.SUSPECT, Status.EVALUATOR_ERROR, Status.INFRA,
 )  # fmt: skip
 
@@ -98,7 +98,9 @@ class StageOutcome:
 
     `metrics` are in their own units; `score` is the primary objective, higher is better, None unless status is ok.
     `seconds` is wall time of the whole stage, `turn_s` the time in the candidate's own turns, `cpu_s` and `memory_mb` its
-    process's. `instances` holds one mapping per instance: name, status, metrics, feedback.
+    processes'. `instances` holds one mapping per instance: name, status, metrics, feedback. `curve` holds what the stage
+    reported while it ran: (step, value) pairs. `replicate` counts from 0; `node_class` says what hardware measured it
+    (cpu_model, gpu_model), `isolation` at which level.
     """
 
     stage: str
@@ -114,11 +116,18 @@ class StageOutcome:
     cpu_s: float = 0.0
     memory_mb: float = 0.0
     node: str = ""
+    node_class: Mapping[str, str] = field(default_factory=dict)
+    isolation: str = ""
+    replicate: int = 0
+    curve: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """The outcome of running a candidate through the stages; the last finished stage ranks."""
+    """The outcome of running a candidate through the stages; the last finished stage ranks.
+
+    `stderr` is the standard error of the score over the `n` replicates of that stage, None for one.
+    """
 
     status: Status
     score: float | None = None
@@ -126,6 +135,8 @@ class Evaluation:
     feedback: str = ""
     features: Mapping[str, float] = field(default_factory=dict)
     stages: tuple[StageOutcome, ...] = ()
+    stderr: float | None = None
+    n: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -140,9 +140,10 @@ def test_a_program_that_does_not_parse_is_named_with_its_line(make):
     assert refused(folder).startswith(f"{folder}/initial.py, line 2: ")
 
 
-@pytest.mark.parametrize("entry", ["text", "[g++, run]", "5"])
-def test_entries_of_later_versions_are_refused(make, entry):
-    assert "entry must name a function in this version, not" in refused(make(f"entry: {entry}\n"))
+def test_an_entry_is_a_function_text_or_a_command(make):
+    assert load(make("entry: text\n")).entry == "text"
+    assert load(make("entry: [./run, 5]\n")).command == ("./run", "5")
+    assert "entry must be a function's name, 'text', or a command" in refused(make("entry: 5\n"))
 
 
 def test_a_file_to_edit_must_exist(make):
@@ -164,15 +165,21 @@ def test_bad_yaml_is_named_with_its_line(make):
         ("objectivs: {a: maximize}\n", "unknown key 'objectivs'; did you mean 'objectives'?"),
         ("zzz: 1\n", "unknown key 'zzz'; known: description, entry"),
         ("stages: {main: {timeout: 5}}\n", "unknown key 'stages.main.timeout'; did you mean 'stages.main.timeout_s'?"),
-        ("holdout: {instances: 5}\n", "'holdout' is not supported by this version of Evolve; remove it"),
-        ("stages: {main: {replicates: 3}}\n", "'stages.main.replicates' is not supported by this version"),
+        ("tune: {evaluations: 5}\n", "'tune' is not supported by this version of Evolve; remove it"),
+        ("holdout: {instances: none}\n", "holdout.instances must be a whole number, not 'none'"),
+        ("build: {run: g++}\n", "build.run must be a command [PROGRAM, ARGUMENT, ...], not 'g++'"),
+        ("mounts: {/nowhere: ro}\n", "mounts./nowhere: no such file or folder"),
+        ("comparable_on: cpu\n", "comparable_on is any, cpu_model or gpu_model, not 'cpu'"),
+        ("isolation: none\n", "isolation is bare, guarded or strict, not 'none'"),
+        ("stages: {main: {replicates: 0}}\n", "replicates must be a whole number, 1 or more, not 0"),
+        ("stages: {main: {gpus: 1}}\n", "gpus and exclusive_gpu need profile: gpu, not python"),
         ("objectives: {a: up}\n", "objectives.a is maximize or minimize, not 'up'"),
         ("known: {score: 5}\n", "known.score must be {best: NUMBER, source: TEXT}, not 5"),
         ("known: {score: {best: .nan}}\n", "known.score must be {best: NUMBER"),
         ("stages: {main: {timeout_s: 0}}\n", "stage 'main': timeout_s must be positive, not 0"),
         ("stages: {main: {timeout_s: fast}}\n", "stage 'main': timeout_s must be a number, 0 or more, not 'fast'"),
         ("stages: {main: {memory_mb: 1}}\n", "stage 'main': memory_mb must be at least 64, not 1"),
-        ("stages: {main: {draw: often}}\n", "stage 'main': draw is fixed or fresh, not 'often'"),
+        ("stages: {main: {draw: often}}\n", "stage 'main': draw is fixed, paired or fresh, not 'often'"),
         ("stages: {main: {partial: true}}\n", "stage 'main': partial: true needs a failure_value to count"),
         ("stages: {main: {pass_if: good}}\n", "stage 'main': pass_if is '>= NUMBER' or '>= qNN', not 'good'"),
     ],

@@ -100,7 +100,7 @@ def _candidate_files(problem: Problem, path: str | None) -> Files:
 
 async def _evaluate(setup: Setup, files: Files) -> Evaluation:
     """Runs the stages as a run would, thresholds in the objective's unit included."""
-    await setup.evaluator.start()
+    await setup.evaluator.start(setup.problem)
     try:
         return await setup.evaluator.evaluate(
             setup.problem,

@@ -113,7 +113,7 @@ async def _started(setup: Setup, founding: bool) -> AsyncIterator[list[tuple[Fil
     Not all at once: Ray starts in an environment without keys, in which a provider would miss its own.
     """
     try:
-        await setup.evaluator.start()
+        await setup.evaluator.start(setup.problem)
         founders, started = await asyncio.gather(
             _founders(setup) if founding else asyncio.sleep(0, []), setup.provider.start(), return_exceptions=True
         )

@@ -22,11 +22,11 @@ class InlinePool:
         self.outcomes = outcomes
         self.ran: list[str] = []
 
-    async def start(self) -> None: ...
+    async def start(self, problem: object = None) -> None: ...
 
     async def close(self) -> None: ...
 
-    async def run(self, job: StageJob) -> StageOutcome:
+    async def run(self, job: StageJob, serve: object = None) -> StageOutcome:
         self.ran.append(job.stage)
         return self.outcomes[job.stage]
 

@@ -77,7 +77,7 @@ class Judging:
         self.ran: list[tuple[int, str]] = []
         self._judge, self._latency = judge, latency
 
-    async def start(self) -> None:
+    async def start(self, problem: object = None) -> None:
         pass
 
     async def close(self) -> None:
