@@ -39,7 +39,7 @@ class Host:
     """The actor: keeps one `Slot`, and the folders of the problems that it has seen."""
 
     def __init__(self) -> None:
-        self._slot = Slot()
+        self._slot = Slot("bare")
         self._folders = tempfile.mkdtemp(prefix="evolve-problems-")
 
     def ready(self) -> bool:
