@@ -22,6 +22,7 @@ from evolve.proposer.prompt import number
 from evolve.runner import rundir
 
 console = Console(highlight=False, soft_wrap=True)
+NAMED = 4  # artifacts in a line
 
 
 def show_json(found: Any) -> int:
@@ -98,8 +99,9 @@ def _show(run: Run, candidate: int, as_json: bool) -> int:
         came += f"  inspirations {', '.join(map(str, found['inspirations']))}"
     console.print(came, markup=False)
     holdout = f"hold-out: {held_out(found['holdout'])}" if found["holdout"] else ""
-    left = ", ".join(f"{one['name']} ({one['kind']}, {one['size']:,} bytes)" for one in found["artifacts"])
-    artifacts = f"artifacts: {left}" if left else ""
+    left = [f"{one['name']} ({one['kind']}, {one['size']:,} bytes)" for one in found["artifacts"]]
+    more = f" and {len(left) - NAMED} more (--json names them)" if len(left) > NAMED else ""
+    artifacts = f"artifacts: {', '.join(left[:NAMED])}{more}" if left else ""
     for text in (found["hypothesis"], measured(found), holdout, artifacts, found["feedback"].strip()):
         if text:
             console.print(text, markup=False)

@@ -12,6 +12,7 @@ from evolve.proposer.edits import START
 from evolve.types import Artifact, Candidate, Files, Prompt, Status
 
 FEEDBACK_CHARS = 3000
+ARTIFACTS_NAMED = 20
 ARTIFACTS_CHARS = 6000  # of all texts that an evaluation left; of each there are Artifact.HEAD at most
 LANGUAGES = {"py": "python", "cpp": "cpp", "rs": "rust", "js": "javascript", "ts": "typescript", "md": "markdown"}
 
@@ -113,14 +114,15 @@ def _parent(problem: Problem, parent: Candidate) -> str:
 def _artifacts(found: Sequence[Artifact]) -> str:
     """Shows the beginnings of texts while there is room, and names all else."""
     lines, left = [], ARTIFACTS_CHARS
-    for one in sorted(found, key=lambda one: one.name):
+    for one in sorted(found, key=lambda one: one.name)[:ARTIFACTS_NAMED]:
         lines.append(f"{one.name} ({one.kind}, {one.size:,} bytes)")
         if one.head.strip() and len(one.head) <= left:
             left -= len(one.head)
             lines[-1] += (
                 f"{', its beginning' if len(one.head) < one.size else ''}:\n{_fenced(one.name, one.head, False)}"
             )
-    return render("artifacts", {"artifacts": "\n".join(lines)})
+    more = [f"... and {len(found) - len(lines)} more"] if len(found) > len(lines) else []
+    return render("artifacts", {"artifacts": "\n".join(lines + more)})
 
 
 def _metrics(problem: Problem, candidate: Candidate) -> str:

@@ -74,7 +74,7 @@ def _unequal(problem: Problem, evaluation: Evaluation, again: StageOutcome) -> s
     sign, name = problem.objectives[problem.objective], problem.objective
     return (
         f"two evaluations disagree: {name} {sign * first:.12g}, then {sign * second:.12g}; the same program must score the "
-        "same, whatever the time or an unseeded generator says"
+        "same (seed what is random), unless problem.yaml says deterministic: false"
     )
 
 

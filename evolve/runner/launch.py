@@ -175,10 +175,8 @@ async def _founders(setup: Setup) -> list[tuple[Files, Evaluation]]:
         else f"the initial program ends as {first.status}"
     )
     lines = [line.strip() for line in first.feedback.strip().splitlines() if line.strip()]
-    raise RunError(
-        f"problem={setup.problem.name}: {whose}: {lines[-1] if lines else 'no reason given'}; "
-        f"'evolve check {setup.config['problem']}' shows all of it"
-    )
+    more = "" if first.status is Status.SUSPECT else f"; 'evolve check {setup.config['problem']}' shows all of it"
+    raise RunError(f"problem={setup.problem.name}: {whose}: {lines[-1] if lines else 'no reason given'}{more}")
 
 
 async def _again(setup: Setup, files: Files, index: int, replicate: int) -> StageOutcome:

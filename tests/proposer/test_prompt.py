@@ -149,6 +149,8 @@ def test_texts_that_an_evaluation_left_are_cut_and_all_else_is_named():
     left = [Artifact.of(f"log {place}", b"x" * 5000) for place in range(9)]
     [text] = [text for name, text in prompt(parent=replace(PARENT, artifacts=left)).blocks if name == "artifacts"]
     assert text.count("log ") == 9 and text.count("x" * Artifact.HEAD) == 5 and tokens(text) < 1700
+    [many] = [t for name, t in prompt(parent=replace(PARENT, artifacts=LEFT * 20)).blocks if name == "artifacts"]
+    assert many.endswith("\n... and 20 more") and "more" not in text
     assert "log 8 (text, 5,000 bytes)" in text and "log 0 (text, 5,000 bytes), its beginning:\n```" in text
 
 
