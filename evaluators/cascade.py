@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from evaluators.pool import Pool, Serve, StageJob, refuse
+from evolve import checks
 from evolve.errors import UsageError
 from evolve.problem import Problem
 from evolve.types import Evaluation, Files, StageOutcome, Status
@@ -17,18 +18,25 @@ OnStage = Callable[[StageOutcome], Awaitable[None] | None]
 class Cascade:
     """Evaluates candidates on a pool. This version isolates at level *bare* only; `auto` means the best there is."""
 
-    def __init__(self, pool: Pool, isolation: str = "auto"):
+    def __init__(self, pool: Pool, isolation: str = "auto", queue: int | None = None):
+        checks.whole("evaluator.queue", queue, 1, or_null=True)
         if isolation not in LEVELS:
             raise UsageError(f"evaluator.isolation={isolation}: must be one of {', '.join(LEVELS)}")
         if isolation in ("strict", "guarded"):
             raise UsageError(f"evaluator.isolation={isolation} is not available in this version; use bare")
         self._pool = pool
+        self._queue = queue
         self.isolation = "bare"
 
     @property
     def slots(self) -> int:
         """How many stages run at once."""
         return self._pool.slots
+
+    @property
+    def queue(self) -> int:
+        """How many candidates may wait for a slot before no more are asked for."""
+        return self._queue or 2 * self.slots
 
     async def start(self, problem: Problem | None = None) -> None:
         await self._pool.start(problem)

@@ -20,6 +20,7 @@ from evolve.problem import Problem, find_problem, load_problem, problem_names
 from evolve.proposer import build, tokens
 from evolve.proposer.prompt import number
 from evolve.runner import rundir
+from evolve.runner.asks import alone
 from evolve.runner.launch import Setup
 from evolve.search import Search
 from evolve.search.randomness import entropy
@@ -110,6 +111,7 @@ async def _evaluate(setup: Setup, files: Files) -> Evaluation:
             draw_seed=0,
             done=(),
             on_stage=lambda outcome: None,
+            serve=alone,
         )
     finally:
         await setup.evaluator.close()

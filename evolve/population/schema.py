@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import JSON, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text
 from sqlalchemy.types import BigInteger
 
-VERSION = 1
+VERSION = 2
 
 tables = MetaData()
 
@@ -79,7 +79,9 @@ texts = Table(
     Column("body", Text, nullable=False),
 )
 
-# one attempt at one LLM call; `reserved_usd` is the largest price it can have, kept when the call is lost
+# one attempt at one LLM call; `reserved_usd` is the largest price it can have, kept when the call is lost. Of calls that an
+# evaluation makes, `stage`, `replicate`, `instance` (-1: outside one) and `number` say which, `request` what is asked: a call
+# with the same request is answered from this row
 calls = Table(
     "calls",
     tables,
@@ -88,6 +90,10 @@ calls = Table(
     Column("candidate", BigInteger, nullable=False),
     Column("purpose", String(20), nullable=False),
     Column("number", Integer, nullable=False),
+    Column("stage", String(80), nullable=False, default=""),
+    Column("replicate", Integer, nullable=False, default=0),
+    Column("instance", Integer, nullable=False, default=-1),
+    Column("request", String(40)),
     Column("state", String(10), nullable=False),
     Column("model", String(200), nullable=False),
     Column("prompt", String(40), nullable=False),
@@ -101,6 +107,7 @@ calls = Table(
     Column("seconds", Float),
 )
 Index("calls_by_candidate", calls.c.run_id, calls.c.candidate)
+Index("calls_by_request", calls.c.run_id, calls.c.request)
 
 # one stage of one candidate; `revision` counts rescorings, `draw` names the instances' draw
 evaluations = Table(
@@ -118,6 +125,7 @@ evaluations = Table(
     Column("features", JSON, nullable=False),
     Column("feedback", Text, nullable=False, default=""),
     Column("instances", JSON, nullable=False),
+    Column("curve", JSON, nullable=False),
     Column("seconds", Float, nullable=False),
     Column("turn_s", Float, nullable=False),
     Column("cpu_s", Float, nullable=False),

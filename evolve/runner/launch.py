@@ -7,7 +7,7 @@ import logging
 import platform
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -21,10 +21,13 @@ from evolve.population.store import Row
 from evolve.problem import Problem
 from evolve.proposer import build
 from evolve.runner import rundir
+from evolve.runner.asks import Asks, Question
 from evolve.runner.budget import Budget, Spent
+from evolve.runner.calls import EVALUATE
 from evolve.runner.pending import read_pending
 from evolve.runner.runner import Evaluator, Runner
 from evolve.search import Search
+from evolve.search.halving import Halving, rungs
 from evolve.types import Candidate, Evaluation, Files, Status
 
 DISTRIBUTION = "evolve-engine"
@@ -66,14 +69,14 @@ async def start(setup: Setup, run_id: str, folder: Path, url: str, screen: Scree
     made = rundir.prepare(folder)
     try:
         store = Store(url, create=True)
-        async with _started(setup, founding=True) as founders:
-            _show_price(setup, founders, screen)
+        async with _started(setup, founding=True) as founding:
+            _show_price(setup, screen)
             ref = _create(setup, store, run_id, folder)
             writer = Writer(store, ref.run_id)
             writer.claim()
             try:
                 runner = _runner(setup, Search(**setup.search_settings), store, writer, Spent(), screen)
-                return await _carry_out(runner, ref, screen, founders)
+                return await _carry_out(runner, ref, screen, founding)
             except BaseException:
                 with suppress(StoreError):
                     writer.release("interrupted")
@@ -91,12 +94,12 @@ async def resume(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen)
     state = "interrupted" if before == "running" else before
     try:
         search = Search.load(store.events(ref.run_id), **setup.search_settings)
-        async with _started(setup, founding=not search.size) as founders:  # killed before it had any
-            _show_price(setup, founders, screen)
+        async with _started(setup, founding=not search.size) as founding:  # killed before it had any
+            _show_price(setup, screen)
             spent = _spent(store, ref.run_id, search.open())
             runner = _runner(setup, search, store, writer, spent, screen, resumed=True)
             state = "interrupted"
-            return await _carry_out(runner, ref, screen, founders, config=dict(setup.config), words=list(setup.words))
+            return await _carry_out(runner, ref, screen, founding, config=dict(setup.config), words=list(setup.words))
     except BaseException:
         with suppress(StoreError):
             writer.release(state)
@@ -107,27 +110,63 @@ async def resume(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen)
 
 
 @asynccontextmanager
-async def _started(setup: Setup, founding: bool) -> AsyncIterator[list[tuple[Files, Evaluation]]]:
+async def _started(setup: Setup, founding: bool) -> AsyncIterator[Founding | None]:
     """Starts the evaluator, then the provider while the initial programs are evaluated; closes both whatever happens.
 
     Not all at once: Ray starts in an environment without keys, in which a provider would miss its own.
     """
+    begun: Founding | None = None
     try:
         await setup.evaluator.start(setup.problem)
-        founders, started = await asyncio.gather(
-            _founders(setup) if founding else asyncio.sleep(0, []), setup.provider.start(), return_exceptions=True
-        )
-        for result in (started, founders):
-            if isinstance(result, BaseException):
-                raise result
-        yield founders  # type: ignore[misc]
+        begun = Founding(setup) if founding else None
+        await setup.provider.start()
+        if begun is not None:
+            await begun.settled()
+        yield begun
     finally:
+        if begun is not None:
+            await begun.close()
         for result in await asyncio.gather(setup.provider.close(), setup.evaluator.close(), return_exceptions=True):
             if isinstance(result, BaseException):
                 logging.getLogger("evolve").warning("while closing: %s", result)
 
 
-async def _founders(setup: Setup) -> list[tuple[Files, Evaluation]]:
+class Founding:
+    """The evaluation of the initial programs, begun before the run exists. What it asks a model waits until there is one."""
+
+    def __init__(self, setup: Setup):
+        self._asking = asyncio.Event()
+        self._asks: asyncio.Future[Asks] = asyncio.get_running_loop().create_future()
+        self._work = asyncio.create_task(_founders(setup, self._serving))
+
+    async def settled(self) -> None:
+        """Waits until it is done, or can't go on without the run. Raises what it raised."""
+        asking = asyncio.create_task(self._asking.wait())
+        await asyncio.wait([self._work, asking], return_when=asyncio.FIRST_COMPLETED)
+        asking.cancel()
+        if self._work.done():
+            self._work.result()
+
+    async def founders(self, asks: Asks) -> list[tuple[Files, Evaluation]]:
+        """Returns the initial programs with their evaluations, now that there is a run."""
+        self._asks.set_result(asks)
+        return await self._work
+
+    async def close(self) -> None:
+        self._work.cancel()
+        await asyncio.gather(self._work, return_exceptions=True)
+
+    def _serving(self, candidate: int) -> Callable[[Question], Awaitable[Any]]:
+        async def serve(question: Question) -> Any:
+            self._asking.set()
+            return await (await asyncio.shield(self._asks)).of(candidate)(question)
+
+        return serve
+
+
+async def _founders(
+    setup: Setup, serving: Callable[[int], Callable[[Question], Awaitable[Any]]]
+) -> list[tuple[Files, Evaluation]]:
     """Evaluates the initial programs. Raises RunError with the reason unless one of them is ok."""
     found = []
     for index, files in enumerate(setup.problem.initials):
@@ -139,6 +178,7 @@ async def _founders(setup: Setup) -> list[tuple[Files, Evaluation]]:
             draw_seed=index,
             done=(),
             on_stage=lambda outcome: None,
+            serve=serving(index + 1),
         )
         found.append((files, evaluation))
     if any(evaluation.status is Status.OK for _, evaluation in found):
@@ -156,12 +196,10 @@ async def _founders(setup: Setup) -> list[tuple[Files, Evaluation]]:
     )
 
 
-def _show_price(setup: Setup, founders: Sequence[tuple[Files, Evaluation]], screen: Screen) -> None:
+def _show_price(setup: Setup, screen: Screen) -> None:
     """Says what a paid model can cost at most. Raises UsageError for a budget in dollars and a model without a price."""
-    files = next((files for files, evaluation in founders if evaluation.status is Status.OK), setup.problem.initials[0])
-    first = build(
-        setup.problem, operator="diff", parent=Candidate(id=1, status=Status.OK, files=files), inspirations=(), tried=()
-    )
+    parent = Candidate(id=1, status=Status.OK, files=setup.problem.initials[0])
+    first = build(setup.problem, operator="diff", parent=parent, inspirations=(), tried=())
     ceiling = setup.provider.ceiling_usd(first)
     budget = setup.budget
     if budget.usd is not None and ceiling is None:
@@ -229,8 +267,19 @@ def _runner(
         counts={Status(status): n for status, n in store.counts(writer.run_id).items() if status},
         fingerprints=store.fingerprints(writer.run_id),
         pending=read_pending(store, writer.run_id, search) if resumed else None,
+        halving=_halving(setup.problem, store, writer.run_id),
         note=_noting(screen),
     )
+
+
+def _halving(problem: Problem, store: Store, run_id: str) -> Halving:
+    """Returns the rungs as the stored curves left them."""
+    halving = Halving()
+    sign = problem.objectives[problem.objective]
+    for stage, curve in store.curves(run_id, [stage.name for stage in problem.stages if stage.report]):
+        for step, value in rungs(curve):
+            halving.observe(stage, step, sign * value)
+    return halving
 
 
 def _noting(screen: Screen) -> Callable[[str, str], None]:
@@ -252,12 +301,13 @@ def _spent(store: Store, run_id: str, untold: Sequence[int]) -> Spent:
         wall_s=store.run(run_id)["wall_s"],
         lost=totals["lost"],
         lost_usd=totals["held_usd"],
+        evaluation_calls=store.call_totals(run_id, EVALUATE)["calls"],
         **{name: totals[name] for name in same},
     )
 
 
 async def _carry_out(
-    runner: Runner, ref: rundir.RunRef, screen: Screen, founders: Sequence[tuple[Files, Evaluation]], **settings: Any
+    runner: Runner, ref: rundir.RunRef, screen: Screen, founding: Founding | None, **settings: Any
 ) -> Ended:
     """Runs to the end; a resumed run (without founders) first keeps the settings that it goes on with."""
     runner.writer.start()
@@ -265,8 +315,8 @@ async def _carry_out(
         with _log_file(ref), _signals(runner), screen.watch(runner):
             if settings:
                 await runner.writer.write(runner.writer.calls_lost(), runner.writer.run_columns(**settings))
-            if founders:
-                runner.found(founders)
+            if founding is not None:
+                runner.found(await founding.founders(runner.asks))
             await runner.run()
             if ref.folder and runner.state != "failed" and (best := runner.search.best):
                 with suppress(OSError):  # a full disk; the program is in the database

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from evolve.population import Store
 from evolve.population.store import Row
+from evolve.runner.calls import PROPOSE
 from evolve.search import Search
 from evolve.search.search import request_of
 from evolve.types import Files, ProposalRequest, StageOutcome, Status
@@ -56,7 +57,7 @@ def read_pending(store: Store, run_id: str, search: Search) -> Pending:
 
 
 def _add_calls(pending: Pending, store: Store, run_id: str, candidate: int) -> None:
-    rows = store.call_rows(run_id, candidate)
+    rows = [row for row in store.call_rows(run_id, candidate) if row["purpose"] == PROPOSE]
     if not rows:
         return
     pending.attempts[candidate] = len(rows)
@@ -69,5 +70,8 @@ def _add_calls(pending: Pending, store: Store, run_id: str, candidate: int) -> N
 def _outcome(row: Row) -> StageOutcome:
     same = ("stage", "metrics", "features", "score", "feedback", "seconds", "turn_s", "cpu_s", "memory_mb", "node")
     return StageOutcome(
-        status=Status(row["status"]), instances=tuple(row["instances"]), **{name: row[name] for name in same}
+        status=Status(row["status"]),
+        instances=tuple(row["instances"]),
+        curve=tuple((step, value) for step, value in row["curve"]),
+        **{name: row[name] for name in same},
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -16,11 +16,13 @@ from evolve.population.writer import Change
 from evolve.problem import Problem
 from evolve.proposer import EditError, apply, build, fingerprint
 from evolve.runner import calls
+from evolve.runner.asks import Asks
 from evolve.runner.budget import Budget, Spent
 from evolve.runner.calls import OutOfMoney
 from evolve.runner.meter import Meter
 from evolve.runner.pending import Pending, Proposed
 from evolve.search import Search
+from evolve.search.halving import Halving
 from evolve.search.randomness import entropy, generator
 from evolve.types import (
     Candidate,
@@ -46,6 +48,10 @@ class Evaluator(Protocol):
     def slots(self) -> int: ...
 
     @property
+    def queue(self) -> int:
+        """How many candidates may wait for a slot before no more are asked for."""
+
+    @property
     def isolation(self) -> str: ...
 
     async def start(self, problem: Problem) -> None: ...
@@ -60,8 +66,12 @@ class Evaluator(Protocol):
         draw_seed: int,
         done: Sequence[StageOutcome],
         on_stage: Callable[[StageOutcome], None],
+        serve: Callable[[Mapping[str, Any]], Awaitable[Any]],
     ) -> Evaluation:
-        """Returns the outcome; stages in `done` stand and are not run again. Each new one is given to `on_stage` at once."""
+        """Returns the outcome; stages in `done` stand and are not run again. Each new one is given to `on_stage` at once.
+
+        `serve` answers what the evaluation asks meanwhile.
+        """
 
     async def close(self) -> None: ...
 
@@ -89,6 +99,7 @@ class Runner:
         counts: dict[Status, int] | None = None,
         fingerprints: dict[str, int] | None = None,
         pending: Pending | None = None,
+        halving: Halving | None = None,
         note: Callable[[str, str], None] = lambda kind, text: None,
         clock: Callable[[], float] = time.monotonic,
     ):
@@ -98,13 +109,19 @@ class Runner:
         self.counts = counts if counts is not None else {}
         busy = busy_s or {}
         self.llm_meter = Meter(provider.concurrency, clock, busy.get("llm", 0.0))
+        self.judge_meter = Meter(provider.evaluation_concurrency, clock, busy.get("judges", 0.0))
         self.evaluator_meter = Meter(evaluator.slots, clock, busy.get("evaluators", 0.0))
         self._clock = clock
         self._wall_before, self._began = spent.wall_s, clock()
         self.calls = calls.Calls(
-            provider=provider, writer=writer, budget=budget, spent=spent, meter=self.llm_meter,
+            provider=provider, writer=writer, budget=budget, spent=spent,
+            meters={calls.PROPOSE: self.llm_meter, calls.EVALUATE: self.judge_meter},
             may_start=self._affordable,
             last_id=last_ids[0], seed=search.seed, note=note, clock=clock,
+        )  # fmt: skip
+        self.asks = Asks(
+            provider=provider, calls=self.calls, store=store, run_id=writer.run_id, problem=problem,
+            halving=halving or Halving(), stop=self._stop,
         )  # fmt: skip
         self._last_evaluation = last_ids[1]
         self._fingerprints = fingerprints if fingerprints is not None else {}
@@ -232,11 +249,8 @@ class Runner:
 
     def _has_room(self) -> bool:
         """A slot is free, and what waits to be evaluated does not grow without bound."""
-        waiting = len(self._backlog)
-        return (
-            len(self._proposals) + len(self._requests) < self.provider.concurrency
-            and waiting < 2 * self.evaluator.slots
-        )
+        asked = len(self._proposals) + len(self._requests)
+        return asked < self.provider.concurrency and len(self._backlog) < self.evaluator.queue
 
     def _start_evaluations(self) -> None:
         while self._backlog and len(self._evaluations) < self.evaluator.slots:
@@ -362,15 +376,22 @@ class Runner:
         if candidate in self._durable:
             await self._durable.pop(candidate)
         with self.evaluator_meter.occupied():
-            self._results[candidate] = await self.evaluator.evaluate(
+            evaluation = await self.evaluator.evaluate(
                 self.problem,
                 proposed.files,
                 candidate=candidate,
                 thresholds=self._asked[candidate].thresholds,
                 draw_seed=int(generator(self.search.seed, "draw", candidate).integers(2**63)),
                 done=self._pending.stages.pop(candidate, []),
-                on_stage=lambda outcome: self._wrote(self._stage(candidate, outcome)),
+                on_stage=lambda outcome: self._measured(candidate, outcome),
+                serve=self.asks.of(candidate),
             )
+        if candidate not in self.asks.cut:
+            self._results[candidate] = evaluation
+
+    def _measured(self, candidate: int, outcome: StageOutcome) -> None:
+        if candidate not in self.asks.cut:
+            self._write(self._stage(candidate, outcome))
 
     def _stage(self, candidate: int, outcome: StageOutcome) -> Change:
         self._last_evaluation += 1
@@ -422,7 +443,7 @@ class Runner:
             return
         last = (evaluation.feedback.strip().splitlines() or ["no reason given"])[-1]
         self.note(evaluation.status.value, f"candidate {candidate}: {last}")
-        if self._faults >= PAUSE_AFTER:
+        if self._faults >= PAUSE_AFTER and self.state == "running":
             self._stop("paused", f"{self._faults} times in a row {evaluation.status}: {last}")
 
     # ------------------------------------------------------------ reading and writing
@@ -436,9 +457,6 @@ class Runner:
             self._cache.update(read)
             found.update(read)
         return found
-
-    def _wrote(self, *changes: Change) -> None:
-        self._write(*changes)
 
     def _write(self, *changes: Change) -> asyncio.Future[None]:
         """Queues changes without waiting; a failure stops the run."""
@@ -461,6 +479,8 @@ class Runner:
         busy = {
             "llm": self.llm_meter.busy_s(),
             "llm_slots": self.llm_meter.slots,
+            "judges": self.judge_meter.busy_s(),
+            "judge_slots": self.judge_meter.slots,
             "evaluators": self.evaluator_meter.busy_s(),
             "evaluator_slots": self.evaluator_meter.slots,
         }
@@ -488,7 +508,9 @@ class Runner:
         """Ends the run: nothing new starts; what is in flight ends and counts."""
         self._set_state(state, reason)
         self._draining = True
-        self.calls.end()
+        self.calls.end(
+            *[calls.PROPOSE] * (state == "interrupted")
+        )  # what a user stops, ends with its evaluations' calls
         if state in ("failed", "paused"):
             self.note(state, reason)
 

@@ -73,6 +73,7 @@ class Judging:
         self, slots: int = 2, judge: Callable[[str], list[StageOutcome]] = outcomes, latency: Any = lambda c: 1
     ):
         self.slots = slots
+        self.queue = 2 * slots
         self.evaluated: list[int] = []
         self.ran: list[tuple[int, str]] = []
         self._judge, self._latency = judge, latency
@@ -93,6 +94,7 @@ class Judging:
         draw_seed: int,
         done: Sequence[StageOutcome],
         on_stage: Callable[[StageOutcome], None],
+        serve: Any,
     ) -> Evaluation:
         self.evaluated.append(candidate)
         known = {outcome.stage: outcome for outcome in done}
