@@ -166,8 +166,8 @@ class Prompt:
     """What a provider is asked: the rendered text, and the same facts as data for providers that read no prose.
 
     `blocks` names each part of the text in order (`evolve prompt` counts them). `parent` and `inspirations` are files,
-    `editable` the paths that may change, `seed` the run's seed for this candidate. `temperature` and `max_tokens` stand above
-    the provider's own where they are given.
+    `editable` the paths that may change, `seed` the run's seed for this candidate. `temperature` stands
+    above the provider's own, `max_tokens` below it.
     """
 
     system: str

@@ -104,7 +104,7 @@ class LiteLLM:
         if self._litellm is None:
             raise RuntimeError("LiteLLM.complete was called before start")
         headers = {**self._params.get("extra_headers", {}), "X-Evolve-Call": call}
-        arguments = self._arguments | _asked(prompt) | {"messages": _messages(prompt), "extra_headers": headers}
+        arguments = self._arguments | self._asked(prompt) | {"messages": _messages(prompt), "extra_headers": headers}
         try:
             async with asyncio.timeout(self._timeout_s):
                 answer = await self._litellm.acompletion(**arguments)
@@ -113,7 +113,7 @@ class LiteLLM:
                 f"{self._where}: no answer within llm.timeout_s={self._timeout_s:g}", may_be_billed=True
             ) from None
         except Exception as error:  # noqa: BLE001 its adapters raise anything; their texts hold keys, so no chain
-            raise self._failure(error) from None
+            raise self._failure(error, prompt) from None
         return self._completion(answer, prompt)
 
     def ceiling_usd(self, prompt: Prompt) -> float | None:
@@ -121,7 +121,7 @@ class LiteLLM:
 
         None before `start`, unless `price` is given.
         """
-        return self._price.ceiling_usd(prompt, prompt.max_tokens or self._max_tokens)
+        return self._price.ceiling_usd(prompt, self._asked(prompt).get("max_tokens", self._max_tokens))
 
     async def close(self) -> None:
         """Does nothing: litellm's connections are shared by all runs of a process, and it closes them at exit."""
@@ -129,6 +129,13 @@ class LiteLLM:
     @property
     def _where(self) -> str:
         return one_line(f"llm.model={self.model}" + (f" at {self._api_base}" if self._api_base else ""))
+
+    def _asked(self, prompt: Prompt) -> dict[str, Any]:
+        """Returns what the prompt itself says about its answer; `llm.max_tokens` stays the most."""
+        asked = {name: value for name in PROMPTS_OWN if (value := getattr(prompt, name)) is not None}
+        if "max_tokens" in asked and self._max_tokens is not None:
+            asked["max_tokens"] = min(asked["max_tokens"], self._max_tokens)
+        return asked
 
     def _open(self) -> None:
         litellm = _import_litellm()
@@ -190,7 +197,7 @@ class LiteLLM:
         except Exception:  # noqa: BLE001 its calculators raise anything; the price is known
             return by_tokens
 
-    def _failure(self, error: Exception) -> ProviderError:
+    def _failure(self, error: Exception, prompt: Prompt) -> ProviderError:
         status = getattr(error, "status_code", None)
         if "insufficient_quota" in str(getattr(error, "body", "")):
             status = 402
@@ -199,7 +206,7 @@ class LiteLLM:
             return FatalError(f"{self._where}: {FATAL[status]} ({detail})")
         text = f"{self._where}: {status or type(error).__name__}: {detail}"
         if isinstance(error, self._litellm.UnsupportedParamsError):
-            return FatalError(text)
+            return (ProviderError if self._asked(prompt) else FatalError)(text)  # a candidate's own words stop no run
         if isinstance(status, int) and (status in TRANSIENT or status >= 500):
             cut_off = isinstance(
                 error, self._litellm.APIConnectionError
@@ -254,11 +261,6 @@ def _table(litellm: Any, model: str) -> Mapping[str, Any]:
 def _messages(prompt: Prompt) -> list[dict[str, str]]:
     system = [{"role": "system", "content": prompt.system}] if prompt.system else []
     return [*system, {"role": "user", "content": prompt.user}]
-
-
-def _asked(prompt: Prompt) -> dict[str, Any]:
-    """Returns what the prompt itself says about its answer."""
-    return {name: value for name in PROMPTS_OWN if (value := getattr(prompt, name)) is not None}
 
 
 def _usage(answer: Any) -> tuple[int, int]:

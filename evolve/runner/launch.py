@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import platform
+import re
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
@@ -65,7 +66,10 @@ class Ended:
 
 
 async def start(setup: Setup, run_id: str, folder: Path, url: str, screen: Screen) -> Ended:
-    """Runs a new search. Nothing is left behind when it can't begin (a wrong key, an initial program that fails)."""
+    """Runs a new search. Nothing is left behind when it can't begin (a wrong key, an initial program that fails).
+
+    Where the initial program's evaluation asked a model, the run stays, since its answers are paid for.
+    """
     made = rundir.prepare(folder)
     try:
         store = Store(url, create=True)
@@ -150,7 +154,13 @@ class Founding:
     async def founders(self, asks: Asks) -> list[tuple[Files, Evaluation]]:
         """Returns the initial programs with their evaluations, now that there is a run."""
         self._asks.set_result(asks)
-        return await self._work
+        await asyncio.wait([self._work])
+        if self._work.cancelled():
+            raise RunError("stopped before the initial programs were evaluated; 'evolve resume' does that again")
+        return self._work.result()
+
+    def cancel(self) -> None:
+        self._work.cancel()
 
     async def close(self) -> None:
         self._work.cancel()
@@ -209,10 +219,16 @@ def _show_price(setup: Setup, screen: Screen) -> None:
         )
     if ceiling and budget.usd is None and budget.candidates:
         most = ceiling * budget.candidates
+        more = ", those that evaluations make aside" if _asks_a_model(setup.problem) else ""
         screen.note(
             "cost",
-            f"{budget.candidates} calls like the first can cost up to ${most:.2f}; budget.usd=X is never exceeded",
+            f"{budget.candidates} calls like the first can cost up to ${most:.2f}{more}; budget.usd=X is never exceeded",
         )
+
+
+def _asks_a_model(problem: Problem) -> bool:
+    text = (problem.path / "evaluator.py").read_text(encoding="utf-8", errors="replace")
+    return re.search(r"\blm\b", text) is not None
 
 
 def _create(setup: Setup, store: Store, run_id: str, folder: Path) -> rundir.RunRef:
@@ -312,7 +328,7 @@ async def _carry_out(
     """Runs to the end; a resumed run (without founders) first keeps the settings that it goes on with."""
     runner.writer.start()
     try:
-        with _log_file(ref), _signals(runner), screen.watch(runner):
+        with _log_file(ref), _signals(runner, founding), screen.watch(runner):
             if settings:
                 await runner.writer.write(runner.writer.calls_lost(), runner.writer.run_columns(**settings))
             if founding is not None:
@@ -327,7 +343,7 @@ async def _carry_out(
 
 
 @contextmanager
-def _signals(runner: Runner) -> Iterator[None]:
+def _signals(runner: Runner, founding: Founding | None) -> Iterator[None]:
     """Ctrl-C (or SIGTERM) once drains, twice stops at once. Outside the main thread signals are somebody else's."""
     loop = asyncio.get_running_loop()
     pressed = 0
@@ -340,6 +356,8 @@ def _signals(runner: Runner) -> Iterator[None]:
             runner.drain()
         else:
             runner.halt()
+            if founding is not None:
+                founding.cancel()
 
     caught: list[signal.Signals] = []
     for number in (signal.SIGINT, signal.SIGTERM):

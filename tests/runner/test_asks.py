@@ -206,6 +206,13 @@ async def test_money_is_never_exceeded_and_what_it_cut_short_goes_on_with_more(t
     assert run.status()["candidates"]["in_flight"] == 0 and max(Counter(done).values()) == 1
 
 
+async def test_other_budgets_end_them_as_well(tmp_path):
+    run = judged(tmp_path, provider=Priced(script, concurrency=3), budget=Budget(candidates=30, tokens=450))
+    ended = await run.start()
+    assert (ended.state, ended.reason) == ("finished", "budget.tokens is used up")
+    assert 30 <= run.status()["llm"]["calls"] <= 36 and "infra" not in run.status()["candidates"]
+
+
 async def test_a_call_that_fails_is_tried_again(tmp_path):
     left = [TransientError("503")] * 2
 
