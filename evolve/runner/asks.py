@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
@@ -14,7 +14,7 @@ from evolve.llm.provider import Provider
 from evolve.population import Store, digest
 from evolve.problem import Problem
 from evolve.runner.calls import EVALUATE, Calls, OutOfMoney
-from evolve.search.halving import ETA, Halving
+from evolve.search.halving import ETA, Halving, rungs
 from evolve.types import Completion, Prompt
 
 Question = Mapping[str, Any]
@@ -43,12 +43,12 @@ class Asks:
         store: Store,
         run_id: str,
         problem: Problem,
-        halving: Halving,
         stop: Callable[[str, str], None],
     ):
         self.cut: set[int] = set()
         self._provider, self._calls, self._store, self._run_id = provider, calls, store, run_id
-        self._problem, self._halving, self._stop = problem, halving, stop
+        self._problem, self._stop, self._halving = problem, stop, Halving()
+        self._sign = problem.objectives[problem.objective]
         self._slots = asyncio.Semaphore(provider.evaluation_concurrency)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -58,6 +58,12 @@ class Asks:
         It raises ProviderError where the evaluation can't go on for want of an answer, which is nobody's fault in it.
         """
         return partial(self._answer, candidate)
+
+    def remember(self, stage: str, curve: Iterable[tuple[float, float]]) -> None:
+        """Takes the rungs of a curve that was measured before, where its stage stops early."""
+        if self._problem.stage(stage).report:
+            for step, value in rungs(curve):
+                self._halving.observe(stage, step, self._sign * value)
 
     async def _answer(self, candidate: int, question: Question) -> Any:
         if question["kind"] == "report":
@@ -106,11 +112,10 @@ class Asks:
     def _reported(self, question: Question) -> str | None:
         """Returns why the stage stops at this step, None to go on."""
         objective, value = self._problem.objective, question["value"]
-        sign = self._problem.objectives[objective]
-        stop = self._halving.observe(question["stage"], question["step"], sign * value)
+        stop = self._halving.observe(question["stage"], question["step"], self._sign * value)
         if stop is None:
             return None
-        needed = f"{sign * stop.needed:g} or {'more' if sign > 0 else 'less'}"
+        needed = f"{self._sign * stop.needed:g} or {'more' if self._sign > 0 else 'less'}"
         return (
             f"stopped early at step {question['step']:g}: {objective} {value:g} is not among the best 1/{ETA} of the "
             f"{stop.seen} values seen there, which takes {needed}"

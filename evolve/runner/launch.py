@@ -22,13 +22,12 @@ from evolve.population.store import Row
 from evolve.problem import Problem
 from evolve.proposer import build
 from evolve.runner import rundir
-from evolve.runner.asks import Asks, Question
+from evolve.runner.asks import Asks, Question, alone
 from evolve.runner.budget import Budget, Spent
 from evolve.runner.calls import EVALUATE
 from evolve.runner.pending import read_pending
 from evolve.runner.runner import Evaluator, Runner
 from evolve.search import Search
-from evolve.search.halving import Halving, rungs
 from evolve.types import Candidate, Evaluation, Files, Status
 
 DISTRIBUTION = "evolve-engine"
@@ -139,6 +138,7 @@ class Founding:
     """The evaluation of the initial programs, begun before the run exists. What it asks a model waits until there is one."""
 
     def __init__(self, setup: Setup):
+        self._has_model = setup.provider.evaluation_concurrency > 0
         self._asking = asyncio.Event()
         self._asks: asyncio.Future[Asks] = asyncio.get_running_loop().create_future()
         self._work = asyncio.create_task(_founders(setup, self._serving))
@@ -168,6 +168,8 @@ class Founding:
 
     def _serving(self, candidate: int) -> Callable[[Question], Awaitable[Any]]:
         async def serve(question: Question) -> Any:
+            if not self._has_model or question["kind"] != "llm":
+                return await alone(question)
             self._asking.set()
             return await (await asyncio.shield(self._asks)).of(candidate)(question)
 
@@ -269,7 +271,7 @@ def _runner(
     if search.window is not None:
         setup.budget.check_repeatable()
     stored = store.run(writer.run_id)
-    return Runner(
+    runner = Runner(
         problem=setup.problem,
         search=search,
         provider=setup.provider,
@@ -283,19 +285,11 @@ def _runner(
         counts={Status(status): n for status, n in store.counts(writer.run_id).items() if status},
         fingerprints=store.fingerprints(writer.run_id),
         pending=read_pending(store, writer.run_id, search) if resumed else None,
-        halving=_halving(setup.problem, store, writer.run_id),
         note=_noting(screen),
     )
-
-
-def _halving(problem: Problem, store: Store, run_id: str) -> Halving:
-    """Returns the rungs as the stored curves left them."""
-    halving = Halving()
-    sign = problem.objectives[problem.objective]
-    for stage, curve in store.curves(run_id, [stage.name for stage in problem.stages if stage.report]):
-        for step, value in rungs(curve):
-            halving.observe(stage, step, sign * value)
-    return halving
+    for stage, curve in store.curves(writer.run_id, [stage.name for stage in setup.problem.stages if stage.report]):
+        runner.asks.remember(stage, curve)
+    return runner
 
 
 def _noting(screen: Screen) -> Callable[[str, str], None]:

@@ -22,7 +22,6 @@ from evolve.runner.calls import OutOfMoney
 from evolve.runner.meter import Meter
 from evolve.runner.pending import Pending, Proposed
 from evolve.search import Search
-from evolve.search.halving import Halving
 from evolve.search.randomness import entropy, generator
 from evolve.types import (
     Candidate,
@@ -99,7 +98,6 @@ class Runner:
         counts: dict[Status, int] | None = None,
         fingerprints: dict[str, int] | None = None,
         pending: Pending | None = None,
-        halving: Halving | None = None,
         note: Callable[[str, str], None] = lambda kind, text: None,
         clock: Callable[[], float] = time.monotonic,
     ):
@@ -120,8 +118,7 @@ class Runner:
             last_id=last_ids[0], seed=search.seed, note=note, clock=clock,
         )  # fmt: skip
         self.asks = Asks(
-            provider=provider, calls=self.calls, store=store, run_id=writer.run_id, problem=problem,
-            halving=halving or Halving(), stop=self._stop,
+            provider=provider, calls=self.calls, store=store, run_id=writer.run_id, problem=problem, stop=self._stop
         )  # fmt: skip
         self._last_evaluation = last_ids[1]
         self._fingerprints = fingerprints if fingerprints is not None else {}
@@ -188,6 +185,8 @@ class Runner:
             mark = fingerprint(files)
             self._fingerprints[mark] = candidate
             self._proposed[candidate] = Proposed(files=files, title=title)
+            for outcome in evaluation.stages:
+                self.asks.remember(outcome.stage, outcome.curve)
             changes += [
                 self.writer.candidate(candidate, "initial", island=islands[0] if islands else 0),
                 self.writer.log([self._proposed_event(candidate, self._proposed[candidate])]),

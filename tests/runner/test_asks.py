@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections import Counter
 from typing import Any
 
@@ -268,6 +269,30 @@ async def test_a_provider_without_a_model_makes_no_call(tmp_path):
     run = judged(tmp_path, 5, provider=Scripted(script, concurrency=2, evaluation_concurrency=0))
     assert (await run.start()).state == "finished"
     assert judge_rows(run) == []
+
+
+async def test_an_initial_program_that_fails_without_a_call_leaves_nothing_behind(tmp_path):
+    class Failing(Judges):
+        async def evaluate(self, problem, files, *, serve, **_: Any) -> Evaluation:
+            assert await serve(question("a")) is None
+            return Evaluation(status=Status.CRASH, feedback="boom")
+
+    run = judged(tmp_path, evaluator=Failing(), provider=Scripted(script, evaluation_concurrency=0))
+    with pytest.raises(RunError, match="ends as crash: boom"):
+        await run.start()
+    assert not run.folder.exists()
+
+
+async def test_an_initial_program_that_waits_for_its_judge_can_be_stopped(tmp_path):
+    def pressing(prompt: Prompt, call: str) -> str:
+        for _ in range(2):
+            signal.raise_signal(signal.SIGINT)
+        raise TransientError("503", retry_after_s=60.0)
+
+    run = judged(tmp_path, 3, provider=Scripted(pressing, concurrency=2))
+    with pytest.raises(RunError, match="stopped before the initial programs were evaluated"):
+        await asyncio.wait_for(run.start(), 20)
+    assert (await run.resume(provider=Scripted(script, concurrency=2), evaluator=Judges())).state == "finished"
 
 
 async def test_an_initial_program_that_fails_after_its_calls_leaves_a_run_that_goes_on(tmp_path):
