@@ -75,7 +75,7 @@ class Run:
             },
             "utilisation": {
                 **(
-                    {"judges": utilisation(busy.get("judges", 0.0), busy["judge_slots"], wall_s)}
+                    {"judges": utilisation(busy.get("judges", 0.0), busy.get("judge_slots", 0), wall_s)}
                     if judges["calls"]
                     else {}
                 ),

@@ -157,6 +157,7 @@ async def test_killed_at_any_call_it_buys_no_answer_twice(tmp_path, moment, wind
     run = judged(tmp_path / "whole", 12, provider=Scripted(dying, concurrency=2), evaluator=judges(), window=window)
     assert (await run.start()).state == "finished"
     [copy] = copies
+    assert copy.status()["llm"]["evaluation"]["calls"] > 0
     before = {row["id"]: row for row in judge_rows(copy)}
     ended = await copy.resume(provider=Scripted(script, concurrency=2), evaluator=judges())
     assert ended.state == "finished" and copy.status()["candidates"]["asked"] == 12
