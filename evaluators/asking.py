@@ -25,7 +25,7 @@ class Asking:
     """Asks the runner on behalf of one stage of one candidate.
 
     `ended` is why the runner ended the stage, an early stop (`rejected`) or a call that brought nothing (`infra`): after that
-    nothing more is asked. `instance` counts from 0, and is -1 outside one.
+    nothing more is asked. `instance` counts from 0, and is -1 before the first one and the last one's in aggregate().
     """
 
     def __init__(self, scorer: Scorer, job: StageJob, clock: Clock, ask: Ask):

@@ -11,7 +11,7 @@ from evolve.problem import Problem
 from evolve.types import Files, StageOutcome
 
 Question = Mapping[str, Any]
-"""What an evaluation asks the runner while it runs; data only. All say stage, replicate and instance (-1: outside one).
+"""What an evaluation asks the runner while it runs; data only. All say stage, replicate and instance (-1: before the first).
 
 kind `llm`: prompts, system, n, temperature, max_tokens, number (of the first text in its place); the answer is a list of texts,
 n for each prompt, or None where there is no model: evaluator.py's own answers then. kind `report`: step, value (of the first

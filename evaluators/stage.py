@@ -158,7 +158,8 @@ class StageRun:
             with contextlib.suppress(ValueError):  # builtins without a signature
                 inspect.signature(function).bind(*args, **kwargs)
             if isinstance(asked := getattr(function, "__self__", function), Lm):
-                asked.check(*args, **kwargs)
+                bound = inspect.signature(function).bind(*args, **kwargs)
+                asked.check(*bound.args, **bound.kwargs)
         except (TypeError, ValueError, Invalid) as error:
             return ["raised", f"{name}: {error}"]
         try:

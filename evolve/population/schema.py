@@ -80,8 +80,8 @@ texts = Table(
 )
 
 # one attempt at one LLM call; `reserved_usd` is the largest price it can have, kept when the call is lost. Of calls that an
-# evaluation makes, `stage`, `replicate`, `instance` (-1: outside one) and `number` say which, `request` what is asked: a call
-# with the same request is answered from this row
+# evaluation makes, `stage`, `replicate`, `instance` (-1: before the first) and `number` say which one, `request` what is
+# asked: a call with the same request is answered from this row
 calls = Table(
     "calls",
     tables,

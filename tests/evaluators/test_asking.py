@@ -95,7 +95,7 @@ def aggregate(results, lm):
 
     async def test_services_lend_it_to_the_candidate(self, ask):
         source = "def services(instance, lm): return {'lm': lm}\ndef score(instance, output): return len(output)\n"
-        candidate = "def f(lm):\n    return lm('hello', temperature=0.5) + lm('you')"
+        candidate = "def f(lm):\n    return lm('hello', temperature=0.5) + lm(prompt='you')"
         assert (await ask(source, Answers(), candidate)).score == 8
 
     @pytest.mark.parametrize("call", ["lm(5)", "lm('a', n=0)", "lm('a', n=10**9)", "lm('a', other=1)", "lm()"])
