@@ -162,14 +162,14 @@ class InProcess:
 
     def call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         try:
-            args, kwargs = wire.decode(wire.encode([args, kwargs]), self._stub)
+            _, _, args, kwargs = wire.decode(wire.encode(["call", name, args, kwargs]), self._stub)
         except wire.TooLarge as error:
             raise EvaluatorError(f"evaluator.py: what it sends to the candidate is too large: {error}") from None
         if not hasattr(self._module, name):
             raise self._failed(Status.CRASH, f"AttributeError: the candidate has no '{name}'")
         returned = self._turn(getattr(self._module, name), *args, **kwargs)
         try:
-            return wire.decode(wire.encode(returned))
+            return wire.decode(wire.encode(["return", returned]))[1]
         except TypeError as error:
             raise self._failed(Status.INVALID, f"what it returned can't be sent: {error}") from None
         except wire.TooLarge as error:
@@ -196,7 +196,7 @@ class InProcess:
             raise
         except bdb.BdbQuit:
             raise KeyboardInterrupt from None
-        except BaseException as error:  # noqa: BLE001 the border to the candidate: what it raised is a fact
+        except BaseException as error:  # the border to the candidate: what it raised is a fact
             if self._fault is None:
                 self._tell(traced(error).replace(self._folder + "/", ""))
                 own = [frame for frame in traceback.extract_tb(error.__traceback__) if self._folder in frame.filename]
@@ -214,13 +214,14 @@ class InProcess:
     def _stub(self, name: str) -> Callable[..., Any]:
         def service(*args: Any, **kwargs: Any) -> Any:
             try:
-                kind, value = self._answer(name, *wire.decode(wire.encode([args, kwargs])))
+                _, *question = wire.decode(wire.encode(["service", name, args, kwargs]))
+                kind, value = wire.decode(wire.encode(self._answer(*question)))
             except EvaluatorError as error:
                 self._fault = error
                 raise
             if kind == "raised":
                 raise session.ServiceError(value)
-            return wire.decode(wire.encode(value))
+            return value
 
         return service
 
