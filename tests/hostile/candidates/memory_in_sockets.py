@@ -1,41 +1,32 @@
-"""Takes memory that is the kernel's: full buffers of connected sockets and pipes, in many children (to 700 MB)."""
+"""Takes memory that is the kernel's and no process's: connected sockets with the largest buffers, filled (to 700 MB)."""
 # expect: memory|ok|crash|limit|timeout
 # score: 0.1
-import os
+import contextlib
 import socket
-import time
 
 import arms
 
+MOST = 700 << 20
 
-def fill():
-    held, kept = 0, []
-    while True:
-        try:
-            ours, theirs = socket.socketpair()
-            ours.setblocking(False)
-            kept += [ours, theirs]
-            while True:
-                held += ours.send(b"\1" * 4096)
-        except BlockingIOError:
-            continue
-        except OSError:
-            return held, kept
+
+def fill(one):
+    one.setblocking(False)
+    with contextlib.suppress(OSError):
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 23)
+    held = 0
+    try:
+        while held < 64 << 20:
+            held += one.send(b"\1" * 65536)
+    except BlockingIOError:
+        return held
 
 
 def solve(x, look):
-    read, write = os.pipe()
-    for _ in range(30):
-        if arms.fork() == 0:
-            held, kept = fill()
-            os.write(write, held.to_bytes(8, "little"))
-            time.sleep(3600 if kept else 0)
-    os.set_blocking(read, False)
-    held, until = 0, time.monotonic() + 0.8
-    while time.monotonic() < until and held < 700e6:
-        time.sleep(0.02)
-        try:
-            held += int.from_bytes(os.read(read, 8), "little")
-        except BlockingIOError:
-            pass
+    held, kept = 0, []
+    with contextlib.suppress(OSError):
+        while held < MOST:
+            kept += socket.socketpair()
+            held += fill(kept[-1]) + fill(kept[-2])
+    for one in kept:
+        one.close()
     return arms.breach(f"the kernel held {held >> 20} MB for it") if held > 300 << 20 else arms.honest(x)
