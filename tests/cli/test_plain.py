@@ -122,7 +122,7 @@ def test_a_check_is_shown_plain(tmp_path: Path, capsys: pytest.CaptureFixture[st
         assert dispatch(["check", str(tmp_path), *more]) == 1
         told = capsys.readouterr()
         shown = told.err.split("unverified")[-1] if more == ["--debug"] else told.out  # it prints there by itself
-        assert harmless(shown) and r"\x1b" in shown or "\\u001b" in shown
+        assert harmless(shown) and (r"\x1b" in shown or "\\u001b" in shown)
     assert dispatch(["run", f"problem={tmp_path}", f"run_dir={tmp_path}/r", "evaluator.workers=1"]) == 1
     told = capsys.readouterr()
     assert harmless(told.out + told.err) and r"\U000e0041" in told.err

@@ -29,7 +29,7 @@ def refused(action: Callable[[], object]) -> bool:
             os._exit(0)
         except PermissionError:
             os._exit(77)
-        except BaseException:  # the edge of a process
+        except BaseException:  # noqa: BLE001 the edge of a process
             traceback.print_exc()
         finally:
             os._exit(1)
