@@ -48,9 +48,10 @@ REFUSED = {
     "setdomainname": (171, 162), "init_module": (175, 105), "delete_module": (176, 106), "finit_module": (313, 273),
     "kexec_load": (246, 104), "kexec_file_load": (320, 294), "add_key": (248, 217), "request_key": (249, 218),
     "keyctl": (250, 219), "personality": (135, 92), "syslog": (103, 116), "vhangup": (153, 58),
-    "setsockopt": (54, 208), "settimeofday": (164, 170), "clock_settime": (227, 112), "adjtimex": (159, 171), "clock_adjtime": (305, 266),
-    "iopl": (172, -1), "ioperm": (173, -1), "lookup_dcookie": (212, 18), "memfd_create": (319, 279),
-    "memfd_secret": (447, 447), "shmget": (29, 194), "semget": (64, 190), "msgget": (68, 186), "mq_open": (240, 180),
+    "settimeofday": (164, 170), "clock_settime": (227, 112), "adjtimex": (159, 171), "clock_adjtime": (305, 266),
+    "setsockopt": (54, 208), "iopl": (172, -1), "ioperm": (173, -1), "lookup_dcookie": (212, 18),
+    "memfd_create": (319, 279), "memfd_secret": (447, 447), "shmget": (29, 194), "semget": (64, 190),
+    "msgget": (68, 186), "mq_open": (240, 180),
 }  # fmt: skip
 # Landlock lets an owner change these of any file; refused where the files are not on mounts that are only read from
 ATTRIBUTES = {
