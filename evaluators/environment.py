@@ -7,7 +7,10 @@ import sys
 from pathlib import Path
 
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-PASSED = ("PATH", "LD_LIBRARY_PATH", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # the last two work around machines
+PASSED = (
+    "PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES",
+    "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE",  # these two work around machines
+)  # fmt: skip
 
 
 def clean_environment(home: str, *, trusted: bool) -> dict[str, str]:

@@ -11,13 +11,17 @@ def local(workers: int | None = None, isolation: str = "auto") -> Cascade:
     return Cascade(LocalPool(workers), isolation)
 
 
-def ray(workers: int | None = None, address: str | None = None, isolation: str = "auto") -> Cascade:
+def ray(
+    workers: int | None = None, address: str | None = None, isolation: str = "auto", patience_s: float = 600.0
+) -> Cascade:
     """Returns a cascade on a Ray cluster, or on a Ray of its own where `address` is None."""
     from evaluators.ray_pool import RayPool
 
-    return Cascade(RayPool(workers, address), isolation)
+    return Cascade(RayPool(workers, address, patience_s), isolation)
 
 
-def auto(workers: int | None = None, address: str | None = None, isolation: str = "auto") -> Cascade:
+def auto(
+    workers: int | None = None, address: str | None = None, isolation: str = "auto", patience_s: float = 600.0
+) -> Cascade:
     """Returns `ray` when an address is given, else `local`."""
-    return ray(workers, address, isolation) if address else local(workers, isolation)
+    return ray(workers, address, isolation, patience_s) if address else local(workers, isolation)
