@@ -59,8 +59,8 @@ class HostLost(Exception):
 class RayHost(Host):
     """A host and the actor that it is. `lost` is set once, when it is written off."""
 
-    actor: Any
     lost: asyncio.Future[HostLost]
+    actor: Any = None
     watch: asyncio.Task[None] | None = None
 
     async def call(self, method: str, *values: Any, within_s: float) -> Any:
@@ -69,18 +69,16 @@ class RayHost(Host):
 
         reference = getattr(self.actor, method).remote(*values)
         result = asyncio.wrap_future(reference.future())
-        await asyncio.wait([result, self.lost], timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
-        if self.lost.done() and not result.done():
-            result.cancel()
-            raise self.lost.result()
-        if not result.done():
-            result.cancel()
-            raise HostLost(f"no answer to '{method}' within {within_s:g} s")
         try:
+            await asyncio.wait([result, self.lost], timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+            if not result.done():
+                raise self.lost.result() if self.lost.done() else HostLost(f"no answer to {method} in {within_s:g} s")
             return result.result()
         except ray.exceptions.RayError as error:
             died = isinstance(error, ray.exceptions.ActorDiedError)
             raise HostLost(f"{type(error).__name__}: {error}"[:1000], died) from None
+        finally:
+            result.cancel()
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -203,6 +201,9 @@ class RayPool:
         except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             raise EvolveError(f"evaluator.address={self._address}: Ray did not start: {error}") from error
         self._connected = True
+        logging.getLogger("ray").setLevel(
+            logging.CRITICAL
+        )  # it prints a dead node's whole log; `_lose` says it in a line
 
     # ------------------------------------------------------------ jobs
 
@@ -302,19 +303,22 @@ class RayPool:
             self._task(self._ready(self._open(shape, node)))
 
     def _open(self, shape: Shape, node: Node) -> RayHost:
-        import ray
-
-        pinned = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node.id, soft=False)
-        options = {"max_restarts": 0, "max_task_retries": 0, "scheduling_strategy": pinned, **shape.options()}
-        actor = ray.remote(HostActor).options(**options).remote()
-        host = RayHost(shape=shape, node=node, actor=actor, lost=asyncio.get_running_loop().create_future())
+        host = RayHost(shape=shape, node=node, lost=asyncio.get_running_loop().create_future())
         self._hosts.append(host)
         return host
 
     async def _ready(self, host: RayHost) -> str:
-        """Waits for a new host and reads its node's facts; returns what is wrong with it, "" where nothing is."""
-        boxed = self._boxed(self._problem) if self._problem else []
+        """Starts a new host's actor and reads its node's facts; returns what is wrong with it, "" where nothing is."""
+        import ray
+
         try:
+            if host.node.losses and not await self._answers(host.node):
+                raise HostLost("its node does not answer")
+            if host.lost.done():
+                return "it has left"
+            options = {"max_restarts": 0, "max_task_retries": 0, **host.shape.options(), **_pinned(host.node)}
+            host.actor = ray.remote(HostActor).options(**options).remote()
+            boxed = self._boxed(self._problem) if self._problem else []
             found = await host.call("ready", self._problem, boxed, within_s=START_S + SLACK_S)
         except HostLost as lost:
             self._lose(host, lost)
@@ -369,7 +373,7 @@ class RayPool:
         host.lost.set_result(lost)
         if host not in self._hosts:
             return
-        log.info("lost an evaluation actor on node %s: %s", host.node.name, lost)
+        log.warning("lost an evaluation actor on node %s: %s", host.node.name, str(lost).partition("\n")[0])
         host.node.rest(asyncio.get_running_loop().time(), random.random())
         self._hosts.remove(host)
         self._task(self._end(host))
@@ -390,17 +394,18 @@ class RayPool:
                 with contextlib.suppress(HostLost):
                     await host.call("close", within_s=CLOSE_S)
             host.lost.set_result(HostLost("closed"))
-        await asyncio.to_thread(ray.kill, host.actor)
+        if host.actor is not None:
+            await asyncio.to_thread(ray.kill, host.actor)
 
     async def _answers(self, node: Node) -> bool:
         """Tells whether a node still runs anything: an actor that died there died alone."""
         import ray
 
-        pinned = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node.id, soft=False)
-        probe = ray.remote(_nothing).options(num_cpus=0, max_retries=0, scheduling_strategy=pinned).remote()
+        probe = ray.remote(_nothing).options(num_cpus=0, max_retries=0, **_pinned(node)).remote()
         try:
             await asyncio.wait_for(asyncio.wrap_future(probe.future()), PING_S)
         except (ray.exceptions.RayError, TimeoutError):
+            ray.cancel(probe)
             return False
         return True
 
@@ -464,6 +469,13 @@ def _alive_nodes() -> dict[str, Node]:
         for row in ray.nodes()
         if row["Alive"]
     }
+
+
+def _pinned(node: Node) -> dict[str, Any]:
+    """Returns the option that runs something on one node or nowhere."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node.id, soft=False)}
 
 
 def _nothing() -> None: ...
