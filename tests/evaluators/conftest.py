@@ -67,7 +67,7 @@ def hasty(make_problem: Callable[..., Problem]) -> Problem:
 
 
 @pytest_asyncio.fixture(
-    scope="session",
+    scope="package",  # a process has one Ray at a time, and other packages' tests need another
     loop_scope="session",
     params=["local", pytest.param("ray", marks=pytest.mark.integration)],
 )

@@ -35,7 +35,7 @@ DRIVE = """
 def drive(instance, candidate):
     import time
 
-    time.sleep(0.4)
+    time.sleep(0.5)
     return candidate.pack(instance.input)
 """
 
@@ -108,8 +108,10 @@ class Cluster:
         self._ip("link", "set", f"{self._tag}o{self._machines.index(name) + 1}", state)
 
     def close(self) -> None:
-        for name in reversed(self._machines):
-            self.kill(name, "")
+        for index, name in reversed(list(enumerate(self._machines, 1))):
+            while self.kill(name, ""):
+                time.sleep(0.1)
+            subprocess.run(["ip", "link", "del", f"{self._tag}o{index}"], check=False)  # or another's mounts keep it
             subprocess.run(["ip", "netns", "del", f"{self._tag}{name}"], check=False)
         subprocess.run(["ip", "link", "del", f"{self._tag}b"], check=False)
 
@@ -130,7 +132,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with circle packing whose evaluations take a third of a second each."""
+    """A folder with circle packing whose evaluations take half a second each."""
     problem = tmp_path / "slow_packing"
     shutil.copytree(bundled_root() / "circle_packing", problem)
     with (problem / "evaluator.py").open("a") as file:
@@ -181,15 +183,15 @@ def test_faults_of_the_cluster_show_in_no_result(cluster: Cluster, folder: Path)
     cluster.machine("second", "--num-cpus=2")
     run = Driver(cluster, folder, f"evaluator.address={cluster.address}", "run_dir=R")
 
-    run.at(25)
+    run.at(20)
     assert cluster.kill("second", ACTOR) >= 1
     run.wait("an actor is back on second", lambda: cluster.pids("second", ACTOR))
-    run.at(60)
+    run.at(40)
     assert cluster.kill("second", RAYLET) == 1
-    run.at(75)
+    run.at(50)
     cluster.machine("third", "--num-cpus=2")
     run.wait("an actor on third", lambda: cluster.pids("third", ACTOR))
-    run.at(110)
+    run.at(70)
     cut_off, cut = cluster.pids("third", ACTOR), run.told()
     cluster.link("third", "down")
     run.wait("10 more told by what is left", lambda: run.told() >= cut + 10, 30)
