@@ -102,25 +102,34 @@ class Plan:
 
 def plan(nodes: Iterable[Node], hosts: Sequence[Host], waiters: Sequence[Waiter], limit: int, now: float) -> Plan:
     """Decides for jobs in order of arrival; at most `limit` hosts exist at once, those that start included."""
-    return _Planner([node for node in nodes if node.usable(now)], hosts, limit, now).plan(waiters)
+    return (
+        _Planner([node for node in nodes if node.usable(now)], hosts, limit, now).plan(waiters) if waiters else Plan()
+    )
 
 
 class _Planner:
     def __init__(self, nodes: Sequence[Node], hosts: Sequence[Host], limit: int, now: float):
         self._nodes, self._hosts, self._limit, self._now = nodes, list(hosts), limit, now
         self._idle = [host for host in hosts if host.idle]
+        self._at: dict[Node, list[Host]] = {node: [] for node in nodes}
+        for host in hosts:
+            self._at.setdefault(host.node, []).append(host)
         self._plan = Plan()
 
     def plan(self, waiters: Sequence[Waiter]) -> Plan:
         starting = Counter(host.shape for host in self._hosts if not host.ready)
         kept = self._kept_for(waiters, starting)
         left = [waiter for waiter in waiters if not self._give(waiter, kept)]
+        full: set[Shape] = set()
         for waiter in left:
             if starting[waiter.shape]:
                 starting[waiter.shape] -= 1
-            elif node := self._make_room(waiter.shape, kept):
+            elif waiter.shape not in full and (node := self._make_room(waiter.shape, kept)):
                 self._plan.start.append((waiter.shape, node))
                 self._hosts.append(Host(shape=waiter.shape, node=node))
+                self._at[node].append(self._hosts[-1])
+            else:
+                full.add(waiter.shape)
         return self._plan
 
     def _kept_for(self, waiters: Sequence[Waiter], starting: Mapping[Shape, int]) -> tuple[Shape, Node] | None:
@@ -147,7 +156,7 @@ class _Planner:
         for node in self._nodes:
             if kept is not None and node is kept[1] and shape != kept[0]:
                 continue
-            idle = [host for host in self._idle if host.node is node and host.shape != shape]
+            idle = [host for host in self._at[node] if host in self._idle and host.shape != shape]
             for count in range(len(idle) + 1):
                 if shape.fits(self._free(node, without=idle[:count])):
                     found.append((count, self._count(node), len(found), node, idle[:count]))
@@ -162,16 +171,17 @@ class _Planner:
         for host in [*release, *others[: max(0, over)]]:
             self._idle.remove(host)
             self._hosts.remove(host)
+            self._at[host.node].remove(host)
             self._plan.release.append(host)
         return node
 
     def _count(self, node: Node) -> int:
-        return sum(host.node is node for host in self._hosts)
+        return len(self._at[node])
 
     def _free(self, node: Node, without: Sequence[Host]) -> Mapping[str, float]:
         free = Counter(node.total)
-        for host in self._hosts:
-            if host.node is node and host not in without:
+        for host in self._at[node]:
+            if host not in without:
                 free.subtract(dict(host.shape.needs or (("CPU", 1.0),)))
         return free
 

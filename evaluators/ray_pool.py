@@ -130,10 +130,9 @@ class RayPool:
         self._connect()
         try:
             self._list(await asyncio.to_thread(_alive_nodes))
-            lacking = placement.impossible(list(self._nodes.values()), problem) if problem else ""
-            if lacking:
-                raise EvolveError(lacking)
+            self._require_room()
             await self._start_hosts()
+            self._require_room()
         except BaseException:
             await self.close()
             raise
@@ -141,6 +140,13 @@ class RayPool:
         if (self._workers or 0) > fit:
             log.warning("evaluator.workers=%s: the Ray cluster has room for %s at present", self._workers, fit)
         self._tending = asyncio.create_task(self._tend())
+
+    def _require_room(self) -> None:
+        """Raises EvolveError where a stage fits on no node that is used."""
+        nodes = self._nodes.values()
+        if self._problem and (lacking := placement.impossible([n for n in nodes if not n.refused], self._problem)):
+            refused = [f"node {node.name} is not used: {node.refused}" for node in nodes if node.refused]
+            raise EvolveError("; ".join([lacking, *refused]))
 
     async def _start_hosts(self) -> None:
         """Starts one host on each node that fits a stage: the first shows that it works, the rest have SETTLE_S."""
@@ -201,9 +207,8 @@ class RayPool:
         except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             raise EvolveError(f"evaluator.address={self._address}: Ray did not start: {error}") from error
         self._connected = True
-        logging.getLogger("ray").setLevel(
-            logging.CRITICAL
-        )  # it prints a dead node's whole log; `_lose` says it in a line
+        # On a fault Ray prints a node's whole log to our standard output; `_lose` says it in a line (Ray 2.60: no option)
+        ray._private.worker.print_to_stdstream = lambda *_, **__: None
 
     # ------------------------------------------------------------ jobs
 
@@ -332,6 +337,9 @@ class RayPool:
             self._release(host)
             log.warning("node %s is not used: %s", host.node.name, refused)
             return f"node {host.node.name}: {refused}"
+        if len(self._hosts) > self.slots and self._tending is not None:
+            self._release(host)  # it was slow to start, and others took its place
+            return ""
         host.ready = True
         host.watch = self._task(self._watch(host))
         self._plan()
@@ -419,7 +427,7 @@ class RayPool:
             await asyncio.sleep(TEND_S)
             try:
                 self._list(await asyncio.wait_for(asyncio.to_thread(_alive_nodes), SLACK_S))
-            except (ray.exceptions.RayError, RuntimeError, TimeoutError) as error:
+            except (ray.exceptions.RayError, RuntimeError, OSError) as error:
                 log.warning("the Ray cluster's nodes can't be listed: %s", error)
             self._plan()
             self._give_up()
@@ -451,8 +459,8 @@ class RayPool:
                 waiting.host.set_result(None)
 
     def _hope(self, shape: Shape) -> bool:
-        """Tells whether a host of the shape is up, or others are up whose node could hold it."""
-        return any(h.ready and (h.shape == shape or shape.fits(h.node.total)) for h in self._hosts)
+        """Tells whether a host is up whose node could hold the shape, or starts on a node that lost none."""
+        return any((host.ready or not host.node.losses) and shape.fits(host.node.total) for host in self._hosts)
 
     def _task(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task: asyncio.Task[Any] = asyncio.create_task(work)

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from evaluators import RayPool, StageJob
-from evaluators.ray_host import unzip, zip_folder
+from evaluators.pool import Serve
+from evaluators.ray_host import HostActor, unzip, zip_folder
 from evaluators.ray_pool import scrubbed_environment
+from evolve.errors import EvolveError
 from evolve.problem import Problem, folder_hash
+from evolve.types import StageOutcome, Status
 
 on_ray = pytest.mark.parametrize("pool", ["ray"], indirect=True)
 
@@ -62,3 +65,40 @@ def f():
     await asyncio.to_thread((tmp_path / "fifo").read_text)
     ray.kill(pool._hosts[0].actor)
     assert (await task).score == 7
+
+
+class Asks:
+    """A pool whose job asks until it is refused."""
+
+    isolation = "bare"
+
+    async def run(self, job: StageJob, serve: Serve) -> StageOutcome:
+        answers = []
+        while True:
+            try:
+                answers.append(await serve({"kind": "llm", "number": len(answers)}))
+            except EvolveError as error:
+                return StageOutcome(stage=job.stage, status=Status.OK, feedback=f"{answers}, then {error}")
+
+
+async def test_a_jobs_questions_are_a_conversation_of_calls(tiny: Problem) -> None:
+    host = HostActor()
+    host._pool = Asks()  # type: ignore[assignment]
+    boxed = asyncio.get_running_loop().create_future()
+    boxed.set_result(zip_folder(tiny.path))
+    kind, value = await host.run(StageJob(problem=tiny, stage="main", files={}), [boxed])
+    for number in range(2):
+        assert (kind, value) == ("ask", {"kind": "llm", "number": number})
+        kind, value = await host.answer(("answer", number * 10))
+    kind, value = await host.answer(("refused", "no more"))
+    assert kind == "outcome" and value.feedback == "[0, 10], then no more"
+
+
+async def test_stopping_a_job_that_waits_for_an_answer(tiny: Problem) -> None:
+    host = HostActor()
+    host._pool = Asks()  # type: ignore[assignment]
+    boxed = asyncio.get_running_loop().create_future()
+    boxed.set_result(zip_folder(tiny.path))
+    assert (await host.run(StageJob(problem=tiny, stage="main", files={}), [boxed]))[0] == "ask"
+    await host.stop()
+    assert host._job is not None and host._job.cancelled()

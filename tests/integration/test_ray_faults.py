@@ -142,7 +142,7 @@ async def test_lost_nodes_blame_nobody_and_new_ones_are_used(
     assert caplog.text.count("no Ray node can run evaluations now; waiting 4 s") == 1
 
     waits = asyncio.create_task(pool.run(job(problem, "wide")))
-    cluster.large = await asyncio.to_thread(cluster.add_node, num_cpus=3, num_gpus=1, resources={"big": 2})
+    cluster.large = cluster.add_node(num_cpus=3, num_gpus=1, resources={"big": 2})
     assert (await waits).score == 7 and pool.slots == 4
 
 

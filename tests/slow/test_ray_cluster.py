@@ -35,7 +35,7 @@ DRIVE = """
 def drive(instance, candidate):
     import time
 
-    time.sleep(0.5)
+    time.sleep(1.5)
     return candidate.pack(instance.input)
 """
 
@@ -132,7 +132,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with circle packing whose evaluations take half a second each."""
+    """A folder with circle packing whose evaluations take one and a half seconds each."""
     problem = tmp_path / "slow_packing"
     shutil.copytree(bundled_root() / "circle_packing", problem)
     with (problem / "evaluator.py").open("a") as file:
@@ -165,7 +165,7 @@ class Driver:
     def wait(self, what: str, done: Callable[[], object], within_s: float = 120.0) -> None:
         until = time.monotonic() + within_s
         while not done():
-            assert self.process.poll() is None, (self._cwd / "run.log").read_text()
+            assert self.process.poll() is None, f"{what}: it ended before\n{(self._cwd / 'run.log').read_text()}"
             assert time.monotonic() < until, f"{what}: not within {within_s} s\n{(self._cwd / 'run.log').read_text()}"
             time.sleep(0.2)
         print(f"{time.monotonic() - self._began:6.1f} s  {self.told():3d} told  {what}")
@@ -215,7 +215,7 @@ def assert_nothing_shows(folder: Path, machines: set[str]) -> None:
     assert max(Counter((row["candidate"], row["stage"]) for row in rows).values()) == 1
     print(Counter(row["node"] for row in rows), json.dumps(status["candidates"]), status["utilisation"])
     assert {row["node"] for row in rows} == machines
-    ok("run", *SEARCH, "evaluator=local", "run_dir=L", cwd=folder)
+    ok("run", *SEARCH, "evaluator=local", "evaluator.workers=12", "run_dir=L", cwd=folder)
     ray, local = (ok("export", name, "--to", "jsonl", "--no-measured", cwd=folder) for name in "RL")
     assert ray == local
 
