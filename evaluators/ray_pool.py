@@ -76,7 +76,7 @@ class RayHost(Host):
             return result.result()
         except ray.exceptions.RayError as error:
             died = isinstance(error, ray.exceptions.ActorDiedError)
-            raise HostLost(f"{type(error).__name__}: {error}"[:1000], died) from None
+            raise HostLost(_brief(error), died) from None
         finally:
             result.cancel()
 
@@ -327,14 +327,17 @@ class RayPool:
             found = await host.call("ready", self._problem, boxed, within_s=START_S + SLACK_S)
         except HostLost as lost:
             self._lose(host, lost)
-            hint = " (is Evolve installed there?)" if "ModuleNotFoundError" in str(lost) else ""
-            return f"node {host.node.name}{hint}: {lost}"
-        strange = self._difference(found)
+            if "ModuleNotFoundError" not in str(lost):
+                return f"node {host.node.name}: {lost}"
+            found, strange = {}, f"Evolve can't be imported there ({lost}); install the same on all nodes"
+        else:
+            strange = self._difference(found)
         if strange and self._tending is None:
             raise EvolveError(f"node {host.node.name}: {strange}")
         if refused := strange or self._lack(found):
             host.node.refused = refused
-            self._release(host)
+            if host in self._hosts:
+                self._release(host)
             log.warning("node %s is not used: %s", host.node.name, refused)
             return f"node {host.node.name}: {refused}"
         if len(self._hosts) > self.slots and self._tending is not None:
@@ -381,7 +384,7 @@ class RayPool:
         host.lost.set_result(lost)
         if host not in self._hosts:
             return
-        log.warning("lost an evaluation actor on node %s: %s", host.node.name, str(lost).partition("\n")[0])
+        log.warning("lost an evaluation actor on node %s: %s", host.node.name, lost)
         host.node.rest(asyncio.get_running_loop().time(), random.random())
         self._hosts.remove(host)
         self._task(self._end(host))
@@ -477,6 +480,12 @@ def _alive_nodes() -> dict[str, Node]:
         for row in ray.nodes()
         if row["Alive"]
     }
+
+
+def _brief(error: BaseException) -> str:
+    """Returns the first and the last line of what may be a long remote traceback."""
+    lines = str(error).strip().splitlines() or [""]
+    return " ... ".join([f"{type(error).__name__}: {lines[0]}"[:400], *[line.strip()[:400] for line in lines[1:][-1:]]])
 
 
 def _pinned(node: Node) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
+import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from evaluators import RayPool, StageJob, ray_pool
+from evaluators.ray_host import HostActor
 from evolve.errors import EvolveError
 from evolve.problem import Problem, load_problem
 from evolve.types import StageOutcome, Status
@@ -110,6 +113,17 @@ async def test_nodes_with_another_engine_are_an_error(
 ) -> None:
     monkeypatch.setattr(ray_pool, "facts", lambda problem: {"python": "3.11", "engine": "0ld"})
     with pytest.raises(EvolveError, match=r"node .*: its (python|engine) is .*, the driver's .*; install the same"):
+        await make_pool().start(problem_in(tmp_path))
+
+
+async def test_nodes_without_evolve_are_an_error(
+    make_pool: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only_here = types.ModuleType("only_here")
+    monkeypatch.setitem(sys.modules, "only_here", only_here)
+    only_here.HostActor = type("HostActor", (HostActor,), {"__module__": "only_here"})  # type: ignore[attr-defined]
+    monkeypatch.setattr(ray_pool, "HostActor", only_here.HostActor)
+    with pytest.raises(EvolveError, match=r"node .*: Evolve can't be imported there \(.*No module named 'only_here'\)"):
         await make_pool().start(problem_in(tmp_path))
 
 
