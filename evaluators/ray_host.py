@@ -7,6 +7,8 @@ takes the reply and returns the next message. So each call has a deadline of its
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import hashlib
 import importlib.util
 import io
@@ -17,7 +19,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import evaluators
 import evolve
@@ -27,6 +29,7 @@ from evolve.errors import EvolveError
 from evolve.problem import Problem, folder_files
 from evolve.types import StageOutcome
 
+PREFIX, LOCK = "evolve-problems-", ".lock"
 Message = tuple[str, Any]
 """`("outcome", StageOutcome)` or `("ask", Question)` from the actor; `("answer", value)` or `("refused", text)` to it."""
 
@@ -36,7 +39,7 @@ class HostActor:
 
     def __init__(self) -> None:
         self._pool = LocalPool(1)
-        self._folders = tempfile.mkdtemp(prefix="evolve-problems-")
+        self._folders, self._lock = own_folder()
         self._job: asyncio.Task[StageOutcome] | None = None
         self._questions: asyncio.Queue[Question] = asyncio.Queue()
         self._reply: asyncio.Future[Any] | None = None
@@ -76,6 +79,7 @@ class HostActor:
     async def close(self) -> None:
         await self.stop()
         await self._pool.close()
+        self._lock.close()
         shutil.rmtree(self._folders, ignore_errors=True)
 
     async def _next(self) -> Message:
@@ -134,6 +138,19 @@ def _has(required: str) -> bool:
 
 
 # ---------------------------------------------------------------- folders
+
+
+def own_folder() -> tuple[str, IO[str]]:
+    """Makes a folder and the lock that shows that its owner lives; removes those that killed actors left."""
+    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{LOCK}"):
+        with contextlib.suppress(OSError), path.open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path.parent, ignore_errors=True)
+    folder = tempfile.mkdtemp(prefix=PREFIX)
+    held = Path(folder, LOCK + ".new").open("w")  # noqa: SIM115 held as long as the actor lives
+    fcntl.flock(held, fcntl.LOCK_EX)
+    Path(held.name).rename(Path(folder, LOCK))
+    return folder, held
 
 
 def zip_folder(folder: Path) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,14 @@ async def test_a_jobs_questions_are_a_conversation_of_calls(tiny: Problem) -> No
         kind, value = await host.answer(("answer", number * 10))
     kind, value = await host.answer(("refused", "no more"))
     assert kind == "outcome" and value.feedback == "[0, 10], then no more"
+
+
+def test_an_actor_removes_what_killed_ones_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    living, killed = HostActor(), HostActor()
+    killed._lock.close()
+    third = HostActor()
+    assert {*map(str, tmp_path.iterdir())} == {living._folders, third._folders}
 
 
 async def test_stopping_a_job_that_waits_for_an_answer(tiny: Problem) -> None:

@@ -28,8 +28,7 @@ pytestmark = [
 ]
 
 RAY = str(Path(SCRIPT).with_name("ray"))
-BUDGET = 200
-SEARCH = ("schedule=ordered", "seed=3", f"budget.candidates={BUDGET}", "problem=./slow_packing")
+SEARCH = ("schedule=ordered", "seed=3", "problem=./slow_packing")
 DRIVE = """
 
 def drive(instance, candidate):
@@ -149,8 +148,9 @@ RAYLET = r"/raylet/raylet "
 class Driver:
     """`evolve run` on the head, and what happens at marks of its progress."""
 
-    def __init__(self, cluster: Cluster, cwd: Path, *words: str):
-        command = cluster.inside("head", SCRIPT, "run", *SEARCH, "evaluator=ray", *words)
+    def __init__(self, cluster: Cluster, cwd: Path, budget: int):
+        pool = ("evaluator=ray", f"evaluator.address={cluster.address}")
+        command = cluster.inside("head", SCRIPT, "run", *SEARCH, *pool, f"budget.candidates={budget}", "run_dir=R")
         self._cwd, self._log = cwd, (cwd / "run.log").open("w")
         env = {**cluster.environment, "FAKE_API_KEY": "sk-secret"}
         self.process = subprocess.Popen(command, cwd=cwd, env=env, stdout=self._log, stderr=self._log)
@@ -181,7 +181,7 @@ class Driver:
 def test_faults_of_the_cluster_show_in_no_result(cluster: Cluster, folder: Path) -> None:
     cluster.machine("head", "--num-cpus=1", "--include-dashboard=false")
     cluster.machine("second", "--num-cpus=2")
-    run = Driver(cluster, folder, f"evaluator.address={cluster.address}", "run_dir=R")
+    run = Driver(cluster, folder, 200)
 
     run.at(20)
     assert cluster.kill("second", ACTOR) >= 1
@@ -202,20 +202,28 @@ def test_faults_of_the_cluster_show_in_no_result(cluster: Cluster, folder: Path)
     run.wait("another actor on third", lambda: cluster.pids("third", ACTOR))
     run.end()
 
-    assert_nothing_shows(folder, {"head", "second", "third"})
+    assert_nothing_shows(folder, 200, {"head", "second", "third"})
 
 
-def assert_nothing_shows(folder: Path, machines: set[str]) -> None:
+def assert_nothing_shows(folder: Path, budget: int, machines: set[str]) -> None:
     """Compares a run R with an undisturbed one on the local pool: the same but for what was measured."""
     status = evolve_json("status", "R", cwd=folder)
-    assert status["state"] == "finished" and status["candidates"]["asked"] == BUDGET
+    assert status["state"] == "finished" and status["candidates"]["asked"] == budget
     assert status["candidates"].get("infra", 0) == 0 and status["candidates"]["in_flight"] == 0
     run = Run.open(folder / "R")
     rows = run.store.evaluation_rows(run.run_id)
     assert max(Counter((row["candidate"], row["stage"]) for row in rows).values()) == 1
     print(Counter(row["node"] for row in rows), json.dumps(status["candidates"]), status["utilisation"])
     assert {row["node"] for row in rows} == machines
-    ok("run", *SEARCH, "evaluator=local", "evaluator.workers=12", "run_dir=L", cwd=folder)
+    ok(
+        "run",
+        *SEARCH,
+        "evaluator=local",
+        "evaluator.workers=12",
+        f"budget.candidates={budget}",
+        "run_dir=L",
+        cwd=folder,
+    )
     ray, local = (ok("export", name, "--to", "jsonl", "--no-measured", cwd=folder) for name in "RL")
     assert ray == local
 
@@ -223,7 +231,7 @@ def assert_nothing_shows(folder: Path, machines: set[str]) -> None:
 def test_the_drivers_death_leaves_no_process_behind(cluster: Cluster, folder: Path) -> None:
     cluster.machine("head", "--num-cpus=1", "--include-dashboard=false")
     cluster.machine("second", "--num-cpus=1")
-    run = Driver(cluster, folder, f"evaluator.address={cluster.address}", "run_dir=R")
+    run = Driver(cluster, folder, 40)
     run.at(10)
     ours = ACTOR + r"|evaluators\.worker|harness"  # actors, worker programs, zygotes and candidates
     run.wait("a candidate runs", lambda: all(len(cluster.pids(name, ours)) >= 4 for name in ("head", "second")))
@@ -239,4 +247,4 @@ def test_the_drivers_death_leaves_no_process_behind(cluster: Cluster, folder: Pa
         cluster.inside("head", SCRIPT, "resume", "R"), cwd=folder, env=cluster.environment, timeout=300
     )
     assert ok_inside.returncode == 0
-    assert_nothing_shows(folder, {"head", "second"})
+    assert_nothing_shows(folder, 40, {"head", "second"})
