@@ -500,13 +500,16 @@ def _nothing() -> None: ...
 
 @contextlib.contextmanager
 def scrubbed_environment() -> Iterator[None]:
-    """Leaves in this process's environment only what Ray needs, for as long as the block runs."""
+    """Leaves in this process's environment only what Ray needs, for as long as the block runs. What Ray itself sets stays."""
     kept = dict(os.environ)
     os.environ.clear()
     os.environ.update({k: v for k, v in kept.items() if k in KEPT or k.startswith(KEPT_PREFIXES)})
     try:
         yield
     finally:
+        kept |= {
+            k: v for k, v in os.environ.items() if k.startswith("RAY_")
+        }  # RAY_AUTH_MODE, which children must share
         os.environ.clear()
         os.environ.update(kept)
 
