@@ -25,13 +25,12 @@ import evaluators
 import evolve
 from evaluators.local_pool import LocalPool
 from evaluators.pool import Question, StageJob
-from evolve.errors import EvolveError
 from evolve.problem import Problem, folder_files
 from evolve.types import StageOutcome
 
 PREFIX, LOCK = "evolve-problems-", ".lock"
 Message = tuple[str, Any]
-"""`("outcome", StageOutcome)` or `("ask", Question)` from the actor; `("answer", value)` or `("refused", text)` to it."""
+"""`("outcome", StageOutcome)` or `("ask", Question)` from the actor; `("answer", value)` or `("refused", EvolveError)` to it."""
 
 
 class HostActor:
@@ -62,7 +61,7 @@ class HostActor:
         if self._reply is None or self._reply.done():
             raise RuntimeError("nothing was asked")
         if kind == "refused":
-            self._reply.set_exception(EvolveError(value))
+            self._reply.set_exception(value)
         else:
             self._reply.set_result(value)
         return await self._next()

@@ -245,7 +245,7 @@ class RayPool:
             try:
                 reply: Message = ("answer", await serve(value))
             except EvolveError as error:
-                reply = ("refused", str(error))
+                reply = ("refused", error)
             kind, value = await host.call("answer", reply, within_s=within_s)
         outcome: StageOutcome = value
         return outcome

@@ -91,7 +91,7 @@ async def test_a_jobs_questions_are_a_conversation_of_calls(tiny: Problem) -> No
     for number in range(2):
         assert (kind, value) == ("ask", {"kind": "llm", "number": number})
         kind, value = await host.answer(("answer", number * 10))
-    kind, value = await host.answer(("refused", "no more"))
+    kind, value = await host.answer(("refused", EvolveError("no more")))
     assert kind == "outcome" and value.feedback == "[0, 10], then no more"
 
 
