@@ -10,20 +10,22 @@ from evolve.errors import UsageError
 from evolve.problem import Problem
 from evolve.types import Evaluation, Files, StageOutcome, Status
 
-LEVELS = ("auto", "strict", "guarded", "bare")
+ISOLATION = ("auto", "strict", "guarded", "bare")
 OnStage = Callable[[StageOutcome], Awaitable[None] | None]
 
 
 class Cascade:
-    """Evaluates candidates on a pool. This version isolates at level *bare* only; `auto` means the best there is."""
+    """Evaluates candidates on a pool."""
 
     def __init__(self, pool: Pool, isolation: str = "auto"):
-        if isolation not in LEVELS:
-            raise UsageError(f"evaluator.isolation={isolation}: must be one of {', '.join(LEVELS)}")
-        if isolation in ("strict", "guarded"):
-            raise UsageError(f"evaluator.isolation={isolation} is not available in this version; use bare")
+        if isolation not in ISOLATION:
+            raise UsageError(f"evaluator.isolation={isolation}: must be one of {', '.join(ISOLATION)}")
         self._pool = pool
-        self.isolation = "bare"
+
+    @property
+    def isolation(self) -> str:
+        """The level that all workers have; known after `start`."""
+        return self._pool.isolation
 
     @property
     def slots(self) -> int:

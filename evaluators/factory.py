@@ -8,7 +8,7 @@ from evaluators.local_pool import LocalPool
 
 def local(workers: int | None = None, isolation: str = "auto") -> Cascade:
     """Returns a cascade on this machine's CPUs."""
-    return Cascade(LocalPool(workers), isolation)
+    return Cascade(LocalPool(workers, isolation), isolation)
 
 
 def ray(
@@ -17,7 +17,7 @@ def ray(
     """Returns a cascade on a Ray cluster, or on a Ray of its own where `address` is None."""
     from evaluators.ray_pool import RayPool
 
-    return Cascade(RayPool(workers, address, patience_s), isolation)
+    return Cascade(RayPool(workers, address, isolation, patience_s), isolation)
 
 
 def auto(

@@ -13,7 +13,7 @@ from evaluators.pool import Question, Serve, StageJob, refuse
 from evaluators.worker_client import Slot, WorkerDied
 from evolve import checks
 from evolve.errors import EvolveError
-from evolve.problem import Problem
+from evolve.problem import LEVELS, Problem
 from evolve.types import StageOutcome
 
 
@@ -23,9 +23,8 @@ class LocalPool:
     The threads wait on sockets only. They live as long as the pool, because a worker ends with the thread that started it.
     """
 
-    isolation = "bare"
-
-    def __init__(self, workers: int | None = None):
+    def __init__(self, workers: int | None = None, isolation: str = "auto"):
+        self.isolation = isolation
         self.slots = workers if workers is not None else len(os.sched_getaffinity(0))
         checks.whole("evaluator.workers", workers, 1, or_null=True)
         self._threads: ThreadPoolExecutor | None = None
@@ -35,13 +34,14 @@ class LocalPool:
     async def start(self, problem: Problem | None = None) -> None:
         """Starts all workers at once. Raises EvolveError where one does not start."""
         self._threads = ThreadPoolExecutor(self.slots, thread_name_prefix="evaluation")
-        self._slots = [Slot() for _ in range(self.slots)]
+        self._slots = [Slot(self.isolation) for _ in range(self.slots)]
         loop = asyncio.get_running_loop()
         try:
-            await asyncio.gather(*(loop.run_in_executor(self._threads, slot.start) for slot in self._slots))
-        except WorkerDied as error:
+            levels = await asyncio.gather(*(loop.run_in_executor(self._threads, slot.start) for slot in self._slots))
+        except (WorkerDied, EvolveError) as error:
             await self.close()
             raise EvolveError(str(error)) from None
+        self.isolation = min(levels, key=LEVELS.index)
         for slot in self._slots:
             self._idle.put_nowait(slot)
 

@@ -25,19 +25,20 @@ import evaluators
 import evolve
 from evaluators.local_pool import LocalPool
 from evaluators.pool import Question, StageJob
+from evolve.errors import EvolveError
 from evolve.problem import Problem, folder_files
 from evolve.types import StageOutcome
 
 PREFIX, LOCK = "evolve-problems-", ".lock"
 Message = tuple[str, Any]
-"""`("outcome", StageOutcome)` or `("ask", Question)` from the actor; `("answer", value)` or `("refused", EvolveError)` to it."""
+"""`("outcome", StageOutcome)` or `("ask", Question)` from it, `("answer", value)` or `("refused", EvolveError)` to it."""
 
 
 class HostActor:
     """Runs one job at a time. All methods run on the actor's event loop, so that `ping` answers while a job runs."""
 
-    def __init__(self) -> None:
-        self._pool = LocalPool(1)
+    def __init__(self, isolation: str) -> None:
+        self._pool = LocalPool(1, isolation)
         self._folders, self._lock = own_folder()
         self._job: asyncio.Task[StageOutcome] | None = None
         self._questions: asyncio.Queue[Question] = asyncio.Queue()
@@ -45,8 +46,12 @@ class HostActor:
 
     async def ready(self, problem: Problem | None, boxed: Sequence[Any]) -> dict[str, Any]:
         """Starts the worker; returns the facts about this node that decide whether it is used."""
-        await self._pool.start(problem and await self._here(problem, boxed))
-        return {**facts(problem), "isolation": self._pool.isolation}
+        here = problem and await self._here(problem, boxed)
+        try:
+            await self._pool.start(here)
+        except EvolveError as error:
+            return {**facts(problem), "fault": str(error)}
+        return {**facts(problem), "fault": "", "isolation": self._pool.isolation}
 
     async def run(self, job: StageJob, boxed: Sequence[Any]) -> Message:
         """Begins a job; `boxed` holds the reference to the zipped folder, fetched only where it is not here yet."""

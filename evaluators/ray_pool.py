@@ -93,17 +93,23 @@ class RayPool:
     `address=None` starts a Ray here. `patience_s` is how long a job waits where no node is left that could run it.
     """
 
-    def __init__(self, workers: int | None = None, address: str | None = None, patience_s: float = 600.0):
+    def __init__(
+        self,
+        workers: int | None = None,
+        address: str | None = None,
+        isolation: str = "auto",
+        patience_s: float = 600.0,
+    ):
         checks.whole("evaluator.workers", workers, 1, or_null=True)
         checks.number("evaluator.patience_s", patience_s, 0.0)
         if (address or "").startswith("ray://"):
             raise UsageError(f"evaluator.address={address}: give HOST:PORT or auto, not a Ray client address")
         self._workers, self._address, self._patience_s = workers, address, patience_s
+        self.isolation = self._asked = isolation
         self._connected = False
         self._problem: Problem | None = None
         self._shapes: list[Shape] = [Shape((("CPU", 1.0),))]
         self._facts: dict[str, Any] = {}
-        self.isolation = ""
         self._nodes: dict[str, Node] = {}
         self._hosts: list[RayHost] = []
         self._waiting: list[Waiting] = []
@@ -182,7 +188,7 @@ class RayPool:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks, self._folders, self._nodes, self.isolation = set(), {}, {}, ""
+        self._tasks, self._folders, self._nodes, self.isolation = set(), {}, {}, self._asked
         if self._connected:
             import ray
 
@@ -322,7 +328,7 @@ class RayPool:
             if host.lost.done():
                 return "it has left"
             options = {"max_restarts": 0, "max_task_retries": 0, **host.shape.options(), **_pinned(host.node)}
-            host.actor = ray.remote(HostActor).options(**options).remote()
+            host.actor = ray.remote(HostActor).options(**options).remote(self._asked)
             boxed = self._boxed(self._problem) if self._problem else []
             found = await host.call("ready", self._problem, boxed, within_s=START_S + SLACK_S)
         except HostLost as lost:
@@ -361,9 +367,11 @@ class RayPool:
         """Says why the run does without a node; the weakest level at the start is the run's."""
         if found["missing"]:
             return f"it lacks {', '.join(found['missing'])}, which the problem requires"
+        if found["fault"]:
+            return str(found["fault"])
         level = found["isolation"]
         if self._tending is None:
-            self.isolation = min(self.isolation or level, level, key=LEVELS.index)
+            self.isolation = min(self.isolation, level, key=lambda level: [*LEVELS, "auto"].index(level))
         elif LEVELS.index(level) < LEVELS.index(self.isolation):
             return f"it isolates at level {level} only, the run at {self.isolation}"
         return ""

@@ -1,18 +1,16 @@
-"""The worker's side of the sandbox: one zygote, one candidate process at a time, and clocks for its turns.
+"""The worker's side of the sandbox: one zygote, one candidate process at a time, clocks for its turns, a watch on its tree.
 
-This level is *bare*: a process of its own with an empty environment, rlimits, a deadline that ends its whole tree. It does
-NOT keep a candidate from the network, from reading files (evaluator.py and hidden/ included), from signalling or tracing
-processes of the same user (the zygote, the worker, the runner), from reading /proc/PID/environ of those, or from forking
-without bound; memory is limited per process, not per tree; work in threads between the candidate's turns is not on its
-clock, only on its CPU limit.
+docs/isolation.md says what each level covers and what it does not. At no level: work in threads between the candidate's
+turns is not on its clock, only on its CPU limit.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import os
-import shutil
+import select
 import signal
 import socket
 import subprocess
@@ -23,16 +21,23 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from evaluators.environment import clean_environment, python
-from evaluators.harness import wire
+from evaluators.harness import tree, wire
+from evaluators.harness.container import DATA, SCRATCH
+from evaluators.harness.guard import started
+from evaluators.isolation import candidates_uid, plan
+from evaluators.watch import PERIOD_S, Watch, pids_of, resident_mb
 from evolve.errors import EvaluatorError
+from evolve.problem import Problem, Stage
 from evolve.types import Files, Status
 
-HARNESS = Path(__file__).resolve().parent / "harness"
+HARNESS = str(Path(__file__).resolve().parent / "harness")
 PRELOAD_S = 60.0
+DYING_S = 0.05  # from the end of a process's channel to its own
 END_S = 5.0  # how long the end of a tree may take
 FILE_MB = 64
 OPEN_FILES = 256
 LOG_TAIL = 2_000
+LIMIT_ERRORS = (errno.EAGAIN, errno.EFBIG, errno.ENOSPC, errno.EMFILE, errno.EDQUOT)
 LOST_ZYGOTE = "took down the process that had started it"
 
 
@@ -87,8 +92,12 @@ class Clock:
 class Zygote:
     """The exec'd process that has a problem's `preload` in memory and forks candidates. Started by the first `spawn`."""
 
-    def __init__(self, preload: tuple[str, ...] = ()):
-        self._preload = preload
+    def __init__(self, level: str, problem: Problem | None = None):
+        self.level = level
+        self.base_mb = 0.0  # what it holds, and every candidate shares
+        self.uid = candidates_uid(level)
+        self._problem = problem
+        self._home = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._serial = 0
@@ -96,34 +105,56 @@ class Zygote:
     def start(self) -> None:
         """Starts it without waiting for it."""
         self.close()
+        self._home = tempfile.mkdtemp(prefix="evolve-zygote-")
+        os.chmod(self._home, 0o711)  # a candidate of another user finds its scratch folder, not the names of others
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [*python(), str(HARNESS), str(theirs.fileno()), str(os.getpid())],
-                env=clean_environment(tempfile.gettempdir(), trusted=False),
+                [*python(), *started(HARNESS, "__main__"), str(theirs.fileno()), str(os.getpid())],
+                env=clean_environment(self._home, trusted=False),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
         self._control = ours
-        ours.send(wire.encode(["preload", self._preload]))
+        told = plan(self.level, self._problem, self._home, HARNESS)
+        ours.send(wire.encode(["start", told]))
 
     def wait_ready(self) -> None:
-        """Waits for the preload. Raises EvaluatorError where a module named there can't be imported."""
+        """Waits for the preload. Raises EvaluatorError where a module named there can't be imported, or the level be had."""
         reply = self._receive(PRELOAD_S)
         if reply is None or reply[0] != "ready":
             self.close()
-            names = ", ".join(self._preload)
+            names = ", ".join(self._problem.preload) if self._problem else ""
             raise EvaluatorError(reply[1] if reply else f"preload: {names}: the process died or hung")
+        assert self._process is not None
+        holders = pids_of(self._process.pid, contained=False) if self.level == "strict" else [self._process.pid]
+        self.base_mb = max(map(resident_mb, holders), default=0.0)
 
-    def spawn(self, limits: Mapping[str, int], scratch: str, channel: int, log: int) -> int:
-        """Forks a candidate's process; returns its serial number."""
+    def pids(self) -> list[int]:
+        """Returns the candidate's processes, as they are numbered here."""
+        return [] if self._process is None else pids_of(self._process.pid, contained=self.level == "strict")
+
+    def new_scratch(self) -> str:
+        """Returns a new folder for a candidate's files; at *strict* the zygote has one."""
+        if self.level == "strict":
+            return ""
+        scratch = tempfile.mkdtemp(prefix="candidate-", dir=self._home)
+        if self.uid != os.geteuid():
+            os.chown(scratch, self.uid, self.uid)
+        return scratch
+
+    def ensure(self) -> None:
+        """Starts it where it is not there."""
         if self._process is None or self._process.poll() is not None:
             self.start()
             self.wait_ready()
+
+    def spawn(self, limits: Mapping[str, int], scratch: str, channel: int, log: int, fresh: bool) -> int:
+        """Forks a candidate's process; returns its serial number. Call `ensure` before."""
         assert self._control is not None
         self._serial += 1
-        packet = wire.encode(["spawn", self._serial, dict(limits), scratch])
+        packet = wire.encode(["spawn", self._serial, dict(limits), scratch, fresh])
         socket.send_fds(self._control, [packet], [channel, log])
         return self._serial
 
@@ -138,6 +169,10 @@ class Zygote:
             self.close(grace_s=0.0)
             return None
         return int(report[2]), float(report[3]), float(report[4])
+
+    def reported(self, within_s: float) -> bool:
+        """Says whether it tells, within that time, that the candidate's process is gone."""
+        return bool(select.select([self.fileno()], [], [], within_s)[0])
 
     def fileno(self) -> int:
         """The descriptor that becomes readable when a candidate's process died unasked, or the zygote did."""
@@ -156,6 +191,9 @@ class Zygote:
                 self._process.kill()
                 self._process.wait()
             self._process = None
+        if self._home:
+            tree.remove(self._home)
+            self._home = ""
 
     def _receive(self, timeout_s: float) -> list[Any] | None:
         if self._control is None:
@@ -186,23 +224,30 @@ class Sandbox:
         self._channel: wire.Channel | None = None
         self._log: IO[bytes] | None = None
         self._scratch = ""
+        self._watch: Watch | None = None
 
-    def open(self, files: Files, entry: str, *, memory_mb: int, cpus: float) -> None:
-        """Forks the process and loads `entry`. Raises Failure."""
-        self._scratch = tempfile.mkdtemp(prefix="candidate-")
-        _write(files, Path(self._scratch))
+    def open(self, problem: Problem, stage: Stage, files: Files) -> None:
+        """Forks the process and loads the entry's file. Raises Failure."""
+        _check_names(files)
+        self._zygote.ensure()
+        self._scratch = self._zygote.new_scratch()
         self._log = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 lives as long as this
+        cpu_s = self._clock.timeout_s * max(1.0, stage.cpus) + 1
         limits = {
-            "memory_mb": memory_mb,
-            "cpu_s": math.ceil(self._clock.timeout_s * max(1.0, cpus)) + 1,
+            "memory_mb": 0 if stage.profile == "gpu" else stage.memory_mb,  # drivers reserve more than there is
+            "cpu_s": math.ceil(cpu_s),
             "file_mb": FILE_MB,
             "files": OPEN_FILES,
         }
         ours, theirs = socket.socketpair()
         with theirs:
-            self._serial = self._zygote.spawn(limits, self._scratch, theirs.fileno(), self._log.fileno())
+            fresh = stage.profile != "python"
+            self._serial = self._zygote.spawn(limits, self._scratch, theirs.fileno(), self._log.fileno(), fresh)
         self._channel = wire.Channel(ours, watch=self._zygote.fileno())
-        self._turn(["load", entry])
+        self._watch = Watch(self._zygote.pids, stage.memory_mb, self._zygote.base_mb, cpu_s, self._scratch or None)
+        data = str(problem.path / "data") if (problem.path / "data").is_dir() else ""
+        shown = DATA if data and self._zygote.level == "strict" else data
+        self._turn(["load", dict(files), shown, problem.entry_file or problem.edit[0]])
 
     def call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Calls a function of the candidate; returns data. Raises Failure; after the first one, that one again."""
@@ -219,14 +264,15 @@ class Sandbox:
         if report is None and self._failure is None:
             self._failure = self._died()  # after it had answered well
         _, cpu_s, memory_mb = report or (0, 0.0, 0.0)
+        memory_mb = max(memory_mb, self._watch.peak_mb if self._watch else 0.0)
         tail = ""
         if self._channel is not None:
             self._channel.close()
         if self._log is not None:
-            tail = _tail(self._log).replace(f"{self._scratch}/", "")  # a place that is another each time
+            tail = _tail(self._log).replace(f"{self._scratch or SCRATCH}/", "")  # a place that is another each time
             self._log.close()
         if self._scratch:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            tree.remove(self._scratch)
         return cpu_s, memory_mb, tail
 
     def _turn(self, message: list[Any]) -> Any:
@@ -245,9 +291,8 @@ class Sandbox:
                     return value
                 case ["service", str(name), list(args), dict(kwargs)]:
                     message = self._answer(name, args, kwargs)
-                case ["raised", str(kind), str(text), str(trace)]:
-                    status = Status.MEMORY if kind == "MemoryError" else Status.CRASH
-                    raise Failure(status, trace.rstrip() or f"{kind}: {text}")
+                case ["raised", str(kind), int(number), str(trace)]:
+                    raise Failure(_raised(kind, number, trace), trace.rstrip() or kind)
                 case ["refused", str(text)]:
                     raise Failure(Status.INVALID, text)
                 case ["too_large", str(text)]:
@@ -262,18 +307,32 @@ class Sandbox:
         deadline = self._clock.start_turn()
         try:
             self._send(message, deadline)
-            return self._channel.receive(deadline)
+            return self._receive(deadline)
         except TimeoutError:
             self._clock.stop_turn()
             raise self._clock.overrun() from None
         except wire.TooLarge as error:
             raise Failure(Status.LIMIT, f"what it sent is too large: {error}") from None
-        except (wire.Closed, wire.Interrupted):
+        except wire.Closed:
+            raise self._died("closed its channel before it answered") from None
+        except wire.Interrupted:
             raise self._died() from None
         except wire.WireError as error:
             raise Failure(Status.CRASH, f"sent a malformed message: {error}") from None
         finally:
             self._clock.stop_turn()
+
+    def _receive(self, deadline: float) -> Any:
+        """Waits for the next message, and looks at the candidate's processes meanwhile."""
+        assert self._channel is not None and self._watch is not None
+        while True:
+            try:
+                return self._channel.receive(min(deadline, time.monotonic() + PERIOD_S))
+            except TimeoutError:
+                if time.monotonic() >= deadline:
+                    raise
+                if fault := self._watch.look():
+                    raise Failure(*fault) from None
 
     def _send(self, message: list[Any], deadline: float) -> None:
         assert self._channel is not None
@@ -287,11 +346,15 @@ class Sandbox:
             self._report = self._zygote.end(self._serial)
         return self._report
 
-    def _died(self) -> Failure:
+    def _died(self, alive: str = "") -> Failure:
+        """Says why there is no answer; `alive` is the reason where the process was there until it was ended here."""
+        lives = bool(alive) and not self._zygote.reported(DYING_S)
         report = self._ended()
         if report is None:
             return Failure(Status.CRASH, LOST_ZYGOTE)
         code, cpu_s, _ = report
+        if lives:
+            return Failure(Status.CRASH, alive)
         return _death(code, cpu_s, self._clock)
 
 
@@ -307,17 +370,24 @@ def _death(code: int, cpu_s: float, clock: Clock) -> Failure:
     return Failure(Status.CRASH, f"its process died of {name} before it answered")
 
 
-def _write(files: Files, root: Path) -> None:
-    for name, text in files.items():
+def _raised(kind: str, number: int, trace: str) -> Status:
+    """Returns the status of what a candidate says it raised."""
+    if kind == "MemoryError":
+        return Status.MEMORY
+    no_thread = kind == "RuntimeError" and "can't start new thread" in trace
+    return Status.LIMIT if number in LIMIT_ERRORS or no_thread else Status.CRASH
+
+
+def _check_names(files: Files) -> None:
+    for name in files:
         path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts:
+        if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name:
             raise Failure(Status.INVALID, f"the file name {name!r} leaves the candidate's folder")
-        target = root / path
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text, encoding="utf-8")
-        except (ValueError, FileExistsError, IsADirectoryError, NotADirectoryError) as error:
-            raise Failure(Status.INVALID, f"the file {name!r} can't be written: {error}") from None
+    try:
+        for name, text in files.items():
+            (name + text).encode()
+    except UnicodeEncodeError as error:
+        raise Failure(Status.INVALID, f"the file {name!r} can't be written: {error}") from None
 
 
 def _tail(log: IO[bytes]) -> str:

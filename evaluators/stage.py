@@ -125,8 +125,7 @@ class StageRun:
     def _open(self) -> Sandbox:
         if self._sandbox is None:
             self._sandbox = Sandbox(self._zygote, self._clock, self._answer)
-            entry = self._job.problem.entry_file or self._job.problem.edit[0]
-            self._sandbox.open(self._job.files, entry, memory_mb=self._stage.memory_mb, cpus=self._stage.cpus)
+            self._sandbox.open(self._job.problem, self._stage, self._job.files)
         return self._sandbox
 
     def _close(self) -> str:
@@ -190,6 +189,7 @@ class StageRun:
             cpu_s=self._cpu_s,
             memory_mb=self._memory_mb,
             node=platform.node(),
+            isolation=self._zygote.level,
             **facts,
         )
 

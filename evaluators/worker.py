@@ -1,4 +1,4 @@
-"""The worker program, `python -m evaluators.worker PARENT_PID`: the trusted side of evaluations, one at a time.
+"""The worker program, `python -m evaluators.worker PARENT_PID LEVEL`: the trusted side of evaluations, one at a time.
 
 Its standard input is a socket: pickled StageJobs come in (from the process that started it, which it trusts), `began`,
 `ask` and `outcome` messages go out in the wire codec; an `ask` is answered by one `answer` or `refused`. It ends when that
@@ -17,12 +17,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from evaluators.harness import tree, wire
+from evaluators.isolation import lacking
 from evaluators.pool import StageJob
 from evaluators.sandbox import LOST_ZYGOTE, Zygote
 from evaluators.scoring import Scorer, unload
 from evaluators.stage import Ask, StageRun
 from evolve.errors import EvaluatorError
-from evolve.problem import Problem
+from evolve.problem import LEVELS, Problem
 from evolve.types import StageOutcome, Status
 
 MESSAGE = 1 << 28  # bytes in a job or an outcome
@@ -32,10 +33,10 @@ TRACE = 4_000
 class Worker:
     """Keeps one problem loaded: its scorer, and a zygote with its preloads."""
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, level: str, ask: Ask) -> None:
         self._ask = ask
         self._scorer: Scorer | None = None
-        self._zygote = Zygote()
+        self._zygote = Zygote(level)
 
     def prepare(self, problem: Problem) -> Scorer:
         """Loads a problem unless it is loaded. Raises EvaluatorError."""
@@ -45,7 +46,7 @@ class Worker:
             unload(self._scorer.problem)
             self._scorer = None
         self._zygote.close()
-        self._zygote = Zygote(problem.preload)
+        self._zygote = Zygote(self._zygote.level, problem)
         self._zygote.start()  # imports while evaluator.py does
         scorer = Scorer(problem)
         self._zygote.wait_ready()
@@ -66,11 +67,36 @@ class Worker:
         self._zygote.close()
 
 
-def serve(channel: wire.Channel) -> None:
-    """Answers jobs until the channel closes."""
-    worker = Worker(lambda question: _asked(channel, question))
+def tried(wanted: str) -> tuple[str, dict[str, str]]:
+    """Returns the best level that works here, of `auto` or the one wanted, and why each better one does not."""
+    faults = {}
+    for level in reversed(LEVELS) if wanted == "auto" else (wanted,):
+        faults[level] = lacking(level) or _try(level)
+        if not faults[level]:
+            return level, faults
+    return "", faults
+
+
+def _try(level: str) -> str:
+    if level == "bare":
+        return ""
+    zygote = Zygote(level)
     try:
-        channel.send(["ready"])
+        zygote.start()
+        zygote.wait_ready()
+    except (EvaluatorError, OSError) as error:
+        return str(error)
+    finally:
+        zygote.close()
+    return ""
+
+
+def serve(channel: wire.Channel, wanted: str) -> None:
+    """Answers jobs until the channel closes."""
+    level, faults = tried(wanted)
+    worker = Worker(level, lambda question: _asked(channel, question))
+    try:
+        channel.send(["ready", level, faults])
         while True:
             job = pickle.loads(channel.receive())
             try:
@@ -114,7 +140,7 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)  # what evaluator.py prints goes to the log
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    serve(wire.Channel(sock, limit=MESSAGE))
+    serve(wire.Channel(sock, limit=MESSAGE), sys.argv[2])
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import contextlib
 import fcntl
 import os
 import pickle
-import shutil
+import platform
 import signal
 import socket
 import subprocess
@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from evaluators.environment import clean_environment, python
-from evaluators.harness import wire
+from evaluators.harness import tree, wire
 from evaluators.pool import Question, StageJob
 from evaluators.worker import MESSAGE
 from evolve.errors import EvolveError
@@ -43,14 +43,17 @@ class WorkerDied(Exception):
 class Worker:
     """One worker process and the channel to it; the thread that makes it must outlive it."""
 
-    def __init__(self) -> None:
+    def __init__(self, isolation: str) -> None:
+        self._isolation = isolation
+        self.level = ""  # known once it is ready
         self._home = tempfile.mkdtemp(prefix="evolve-worker-")
+        os.chmod(self._home, 0o711)  # candidates of another user have folders in it
         self._log: IO[bytes] = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 lives as long as this
         fcntl.fcntl(self._log, fcntl.F_SETFL, os.O_APPEND)  # so that emptying it leaves no hole
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [*python(), "-m", "evaluators.worker", str(os.getpid())],
+                [*python(), "-m", "evaluators.worker", str(os.getpid()), isolation],
                 env=clean_environment(self._home, trusted=True),
                 cwd=self._home,
                 stdin=theirs.fileno(),
@@ -61,11 +64,17 @@ class Worker:
         self._channel = wire.Channel(ours, limit=MESSAGE)
 
     def wait_ready(self) -> None:
-        """Waits until the program has started. Raises WorkerDied, with what it printed."""
+        """Waits until the program has started. Raises WorkerDied, with what it printed, and EvolveError for its isolation."""
         try:
-            self._channel.receive(time.monotonic() + START_S)
+            _, self.level, faults = self._channel.receive(time.monotonic() + START_S)
         except (wire.WireError, TimeoutError) as error:
             raise WorkerDied(f"a worker did not start ({error}):\n{self.printed()}") from None
+        reasons = "; ".join(f"{level}: {fault}" for level, fault in faults.items() if fault)
+        if not self.level or (self._isolation == "auto" and self.level == "bare"):
+            raise EvolveError(
+                f"evaluator.isolation={self._isolation}: can't be had on {platform.node()} ({reasons}); "
+                "write evaluator.isolation=bare to run candidates that you trust without a sandbox"
+            )
 
     def run(self, job: StageJob, ask: Ask) -> StageOutcome:
         """Runs a job. Raises WorkerDied, and TimeoutError when evaluator.py is over its time; is of no use after either.
@@ -101,7 +110,7 @@ class Worker:
         self._process.wait()
         self._channel.close()
         self._log.close()
-        shutil.rmtree(self._home, ignore_errors=True)
+        tree.remove(self._home)
 
     def printed(self) -> str:
         """Returns the end of what the worker and evaluator.py printed during this job."""
@@ -118,12 +127,13 @@ class Worker:
 class Slot:
     """A place for one evaluation at a time: a worker that is replaced when it dies or hangs."""
 
-    def __init__(self) -> None:
+    def __init__(self, isolation: str = "auto") -> None:
+        self._isolation = isolation
         self._worker: Worker | None = None
 
-    def start(self) -> None:
-        """Starts a worker unless one is there. Raises WorkerDied."""
-        self._live()
+    def start(self) -> str:
+        """Starts a worker unless one is there; returns its level of isolation. Raises WorkerDied, EvolveError."""
+        return self._live().level
 
     def run(self, job: StageJob, ask: Ask, stopped: Callable[[], bool] = lambda: False) -> StageOutcome:
         """Runs a job to its outcome, on a fresh worker where the first one dies. Raises WorkerDied once `stopped`."""
@@ -159,10 +169,10 @@ class Slot:
 
     def _live(self) -> Worker:
         if self._worker is None:
-            self._worker = Worker()
+            self._worker = Worker(self._isolation)
             try:
                 self._worker.wait_ready()
-            except WorkerDied:
+            except (WorkerDied, EvolveError):
                 self.close()
                 raise
         return self._worker

@@ -1,8 +1,8 @@
-"""The zygote: imports what a problem preloads, then forks one process per candidate and ends it, tree and all.
+"""The zygote: goes into its container, imports what a problem preloads, then forks one process per candidate and ends it.
 
-Run by the worker as `python <this folder> CONTROL_FD PARENT_PID`, with an empty environment. Talks over a SEQPACKET socket:
-`preload` -> `ready` or `failed`; `spawn` (with the candidate's channel and log as descriptors); `end` -> `ended`, which
-comes unasked when the candidate's process dies. It never reads a candidate's channel and runs no candidate code itself.
+Run by the worker with an empty environment (see `evaluators.sandbox`). Talks over a SEQPACKET socket: `start` with a plan ->
+`ready` or `failed`; `spawn` (with the candidate's channel and log as descriptors); `end` -> `ended`, which comes unasked
+when the candidate's process dies. It never reads a candidate's channel and runs no candidate code itself.
 """
 
 from __future__ import annotations
@@ -11,20 +11,16 @@ import gc
 import importlib
 import os
 import select
-import shutil
 import signal
 import socket
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
-if TYPE_CHECKING:
-    from evaluators.harness import session, tree, wire
-else:
-    import session
-    import tree
-    import wire
+from . import session, tree, wire
+from .guard import Guard
 
-PACKET = 1 << 16
+PACKET = 1 << 18
 
 
 class Zygote:
@@ -33,6 +29,7 @@ class Zygote:
     def __init__(self, control: socket.socket):
         self._control = control
         self._term = socket.socketpair()
+        self._guard: Guard | None = None
         self._serial = 0
         self._child = 0
         self._pidfd = -1
@@ -42,8 +39,8 @@ class Zygote:
         try:
             self._answer()
         finally:
-            if self._child:
-                tree.end_all(self._child)
+            if self._child and self._guard:
+                self._guard.end(self._child)
 
     def _answer(self) -> None:
         while self._wait():
@@ -51,8 +48,8 @@ class Zygote:
             if not packet:
                 return
             kind, *rest = wire.decode(packet)
-            if kind == "preload":
-                self._preload(*rest)
+            if kind == "start":
+                self._start(*rest)
             elif kind == "spawn":
                 self._spawn(descriptors, *rest)
             elif rest == [self._serial] and self._child:
@@ -71,13 +68,21 @@ class Zygote:
                 return True
             self._end()
 
-    def _preload(self, names: list[str]) -> None:
-        for name in names:
+    def _start(self, plan: Mapping[str, Any]) -> None:
+        try:
+            self._guard = Guard(plan)
+        except OSError as error:
+            self._send("failed", str(error))
+            return
+        tree.adopt_orphans()
+        for name in plan["preload"]:
             try:
                 importlib.import_module(name)
             except Exception as error:  # noqa: BLE001 any module may be named; what it raised goes to the worker
                 self._send("failed", f"preload: {name}: {type(error).__name__}: {error}")
                 return
+        if "numpy" in sys.modules:
+            importlib.import_module("numpy.random")  # which is made ready for each candidate alike
         gc.collect()
         gc.freeze()
         self._defer_sigterm()
@@ -89,21 +94,23 @@ class Zygote:
         signal.set_wakeup_fd(self._term[1].fileno())
         signal.signal(signal.SIGTERM, lambda *_: None)
 
-    def _spawn(self, descriptors: list[int], serial: int, limits: dict[str, int], scratch: str) -> None:
+    def _spawn(self, descriptors: list[int], serial: int, limits: dict[str, int], scratch: str, fresh: bool) -> None:
+        assert self._guard is not None
         parent = os.getpid()
-        pid = os.fork()
+        pid = self._guard.fork()
         if not pid:
             signal.set_wakeup_fd(-1)
-            tree.die_with_parent(parent)
+            tree.die_with_parent(0 if self._guard.scratch else parent)
             self._control.detach()
             channel, log = descriptors
-            session.become_candidate(channel, log, limits, scratch)
+            session.become_candidate(channel, log, self._guard, limits, self._guard.scratch or scratch, fresh)
         for descriptor in descriptors:
             os.close(descriptor)
         self._serial, self._child, self._pidfd = serial, pid, os.pidfd_open(pid)
 
     def _end(self) -> None:
-        code, cpu_s, memory_mb = tree.end_all(self._child)
+        assert self._guard is not None
+        code, cpu_s, memory_mb = self._guard.end(self._child)
         os.close(self._pidfd)
         self._child, self._pidfd = 0, -1
         self._send("ended", self._serial, code, cpu_s, memory_mb)
@@ -113,25 +120,21 @@ class Zygote:
 
 
 def main() -> None:
+    """Serves on the descriptor that is the first argument; the second is the process id of the worker."""
     number, parent = map(int, sys.argv[1:])
     tree.die_with_parent(parent, signal.SIGTERM)
-    tree.adopt_orphans()
-    for name in ("session", "tree", "wire"):  # a candidate's own module of that name is its own
-        del sys.modules[name]
-    sys.path.remove(os.path.dirname(os.path.abspath(__file__)))
+    for name in [name for name in sys.modules if name.partition(".")[0] == __package__]:
+        del sys.modules[name]  # a candidate's own module of that name is its own
     del sys.argv[1:]
+    home = os.environ["HOME"]
     try:
         Zygote(socket.socket(fileno=number)).serve()
     finally:
-        if os.getppid() != parent:
-            _remove_home(os.environ["HOME"])
+        if os.getppid() not in (0, parent):
+            _remove_home(os.path.dirname(home))
 
 
 def _remove_home(home: str) -> None:
-    """Removes a dead worker's folder, scratch folders included: whoever had made it may be dead as well."""
+    """Removes a dead worker's folder, ours in it: whoever had made it may be dead as well."""
     if os.path.basename(home).startswith("evolve-worker-"):
-        shutil.rmtree(home, ignore_errors=True)
-
-
-if __name__ == "__main__":
-    main()
+        tree.remove(home)

@@ -9,15 +9,12 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
-if TYPE_CHECKING:
-    from evaluators.harness import tree, wire
-else:  # this folder alone is on the path in the sandbox
-    import tree
-    import wire
+from . import wire
+from .guard import Guard
 
 MODULE = "candidate"
 CHANNEL_FD = 3
@@ -28,29 +25,44 @@ class ServiceError(Exception):
     """Raised in the candidate when a service refuses a call; a candidate may catch it."""
 
 
-def become_candidate(channel: int, log: int, limits: dict[str, int], scratch: str) -> NoReturn:
-    """Turns a fresh fork of the zygote into the candidate's process; never returns."""
+def become_candidate(
+    channel: int, log: int, guard: Guard, limits: Mapping[str, int], scratch: str, fresh: bool
+) -> NoReturn:
+    """Turns a fork of the zygote into the candidate's process, with a `fresh` interpreter or this one; never returns."""
     try:
         os.setsid()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(log, 1)
         os.dup2(log, 2)
-        os.dup2(channel, CHANNEL_FD)  # whatever had that number here belongs to the zygote
-        os.set_inheritable(CHANNEL_FD, False)
-        os.closerange(CHANNEL_FD + 1, 4096)
-        for stream in (sys.stdout, sys.stderr):
-            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # what it printed outlives a kill
+        os.dup2(channel, CHANNEL_FD, inheritable=fresh)  # whatever had that number here belongs to the zygote
         for number in (signal.SIGXFSZ, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         os.chdir(scratch)
         os.environ.update(HOME=scratch, TMPDIR=scratch)
-        _fix_global_generators()
-        tree.set_limits(**limits)
-        Session(socket.socket(fileno=CHANNEL_FD), scratch).serve()
+        guard.confine(limits, scratch)
+        os.closerange(CHANNEL_FD + 1, 4096)
+        if fresh:
+            os.execv(sys.executable, guard.command("session", scratch))
+        serve(scratch)
     except BaseException:  # noqa: BLE001 the edge of the process: nothing may return into the zygote's loop
         traceback.print_exc()
     finally:
         os._exit(1)
+
+
+def main() -> NoReturn:
+    """Serves as a fresh process; the argument is the scratch folder."""
+    os.set_inheritable(CHANNEL_FD, False)
+    scratch = sys.argv[1]
+    del sys.argv[1:]
+    serve(scratch)
+
+
+def serve(scratch: str) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # what it printed outlives a kill
+    _fix_global_generators()
+    Session(socket.socket(fileno=CHANNEL_FD), scratch).serve()
 
 
 def _fix_global_generators() -> None:
@@ -74,7 +86,14 @@ class Session:
             kind, *rest = self._channel.receive()
             self._reply(*(self._outcome(self._load, rest) if kind == "load" else self._outcome(self._call, rest)))
 
-    def _load(self, path: str) -> None:
+    def _load(self, files: dict[str, str | bytes], data: str, path: str) -> None:
+        """Puts the files into the scratch folder and imports one of them; `data` is shown beside them."""
+        for name, content in files.items():
+            target = Path(self._scratch, name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content if isinstance(content, bytes) else content.encode())
+        if data and not os.path.lexists("data"):
+            os.symlink(data, "data")
         sys.path.insert(0, self._scratch)
         spec = importlib.util.spec_from_file_location(MODULE, Path(self._scratch, path))
         if spec is None or spec.loader is None:
@@ -92,7 +111,7 @@ class Session:
             return "return", function(*args)
         except BaseException as error:  # noqa: BLE001 the border to untrusted code: what it raised is the answer
             self._reserve = None
-            return "raised", type(error).__name__, _text(str(error)), self._trace(error)
+            return "raised", _kind(error), _errno(error), self._trace(error)
 
     def _reply(self, *message: Any) -> None:
         try:
@@ -101,6 +120,9 @@ class Session:
             self._channel.send(["refused", f"what it returned can't be sent: {error}"])
         except wire.TooLarge as error:
             self._channel.send(["too_large", f"what it returned is too large: {error}"])
+        except MemoryError:
+            self._reserve = None
+            self._channel.send(["raised", "MemoryError", 0, "MemoryError: what it returned does not fit a second time"])
 
     def _trace(self, error: BaseException) -> str:
         """Formats the frames in the candidate's own files, with paths as the candidate knows them."""
@@ -118,6 +140,16 @@ class Session:
 
         service.__name__ = name
         return service
+
+
+def _kind(error: BaseException) -> str:
+    """Returns the name of the kind of fault: that of memory for all that are one."""
+    return "MemoryError" if isinstance(error, MemoryError) else type(error).__name__
+
+
+def _errno(error: BaseException) -> int:
+    number = error.errno if isinstance(error, OSError) else None
+    return number if isinstance(number, int) else 0
 
 
 def _text(text: str) -> str:

@@ -11,7 +11,9 @@ import contextlib
 import ctypes
 import os
 import resource
+import shutil
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,11 +69,14 @@ def kill(pids: list[int]) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def end_all(first: int) -> tuple[int, float, float]:
-    """Kills and reaps all descendants; returns the exit code of child `first`, and CPU seconds and peak MB of all."""
+def end_all(first: int, contained: bool = False) -> tuple[int, float, float]:
+    """Kills and reaps all descendants; returns the exit code of child `first`, and CPU seconds and peak MB of all.
+
+    `contained`: `first` is the first process of a PID namespace, which takes all of it along.
+    """
     code, cpu_s, memory_mb = -signal.SIGKILL, 0.0, 0.0
     while True:
-        kill(descendants(os.getpid()))
+        kill([first] if contained else descendants(os.getpid()))
         try:
             pid, status, usage = os.wait4(-1, 0)
         except ChildProcessError:
@@ -81,15 +86,34 @@ def end_all(first: int) -> tuple[int, float, float]:
         memory_mb = max(memory_mb, usage.ru_maxrss / 1024)
 
 
-def set_limits(*, memory_mb: int, cpu_s: int, file_mb: int, files: int) -> None:
-    """Sets this process's rlimits; `memory_mb` is added to the address space that it has already."""
-    has = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+def remove(folder: str) -> None:
+    """Removes a folder, whatever a candidate made of it: folders too deep to be named, or closed to their owner."""
+    try:
+        shutil.rmtree(folder)
+    except (OSError, RecursionError):
+        for command in (["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
+            subprocess.run([*command, "--", folder], check=False, stderr=subprocess.DEVNULL)
+
+
+def set_limits(*, memory_mb: int, cpu_s: int, file_mb: int, files: int, processes: int) -> None:
+    """Sets this process's rlimits; `memory_mb` is added to the address space that it has already; 0 is no limit."""
     limits = {
-        resource.RLIMIT_AS: (has + (memory_mb << 20),) * 2,
         resource.RLIMIT_CPU: (cpu_s, cpu_s + 1),
         resource.RLIMIT_FSIZE: (file_mb << 20,) * 2,
         resource.RLIMIT_NOFILE: (files,) * 2,
         resource.RLIMIT_CORE: (0, 0),
     }
+    if memory_mb:
+        limits[resource.RLIMIT_AS] = (_address_space() + (memory_mb << 20),) * 2
+    if processes:
+        limits[resource.RLIMIT_NPROC] = (processes,) * 2
     for kind, limit in limits.items():
         resource.setrlimit(kind, limit)
+
+
+def _address_space() -> int:
+    """Returns how many bytes this process has; where no /proc tells, as many as one with large libraries."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except OSError:
+        return 2 << 30

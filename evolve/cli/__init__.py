@@ -78,6 +78,9 @@ def _dispatch(words: list[str]) -> int:
     arguments, rest = _parser().parse_known_args(words)
     if arguments.verb == "export" and len(rest) == 1 and not rest[0].startswith("-"):
         arguments.destination = rest.pop()  # argparse can't see a second positional behind an option
+    if hasattr(arguments, "words"):  # nor words behind one
+        arguments.words += [word for word in rest if "=" in word and not word.startswith("-")]
+        rest = [word for word in rest if word not in arguments.words]
     if rest:
         raise UsageError(f"{rest[0]}: not understood; see 'evolve {arguments.verb or ''} --help'")
     if arguments.verb is None:

@@ -26,7 +26,7 @@ from evolve.search.randomness import entropy
 from evolve.search.thresholds import Thresholds, rules
 from evolve.types import Candidate, Evaluation, Files, Prompt, ProposalRequest, Status
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True, emoji=False)
 
 
 def problems(arguments: argparse.Namespace) -> int:

@@ -20,7 +20,7 @@ from evolve.lineage.export import lines
 from evolve.proposer.prompt import number
 from evolve.runner import rundir
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True, emoji=False)
 
 
 def show_json(found: Any) -> int:

@@ -12,7 +12,7 @@ from evolve.runner.launch import Ended
 
 def report(ended: Ended) -> int:
     """Names the run and what a user wants next; returns the exit code."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
     where = shown_path(ended.ref.folder) if ended.ref.folder else f"{ended.ref.database}#{ended.ref.run_id}"
     if ended.fault is not None:
         raise ended.fault

@@ -38,13 +38,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--jobs", type=int, default=400)
+    parser.add_argument("--isolation", default="bare")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "initial.py").write_text("def f():\n    return 7\n")
         Path(folder, "evaluator.py").write_text("def score(instance, output):\n    return output\n")
         problem = load_problem(folder)
         job = StageJob(problem=problem, stage="main", files=problem.initials[0])
-        for name, pool in (("local", LocalPool(given.workers)), ("ray", RayPool(given.workers))):
+        for name, pool in (
+            ("local", LocalPool(given.workers, given.isolation)),
+            ("ray", RayPool(given.workers, None, given.isolation)),
+        ):
             start_s, rate = asyncio.run(per_second(pool, job, given.jobs, given.workers))
             print(f"{name}: {given.workers} workers, ready after {start_s:.1f} s, {rate:.0f} evaluations per second")
 

@@ -72,8 +72,11 @@ def hasty(make_problem: Callable[..., Problem]) -> Problem:
     params=["local", pytest.param("ray", marks=pytest.mark.integration)],
 )
 async def pool(request: pytest.FixtureRequest) -> AsyncIterator[Pool]:
-    """One worker that serves all tests: each shows as well that the one before left it in order."""
-    pool: Pool = LocalPool(1) if request.param == "local" else RayPool(1)
+    """One worker that serves all tests: each shows as well that the one before left it in order.
+
+    At level bare, where candidates can tell the tests by files what they did; tests/hostile has the other levels.
+    """
+    pool: Pool = LocalPool(1, "bare") if request.param == "local" else RayPool(1, isolation="bare")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FAKE_API_KEY", "sk-secret")
         await pool.start()

@@ -160,7 +160,7 @@ FAILURES = {
     "closes its channel": (
         "import os\ndef f():\n    os.closerange(3, 9)\n    while True: pass",
         Status.CRASH,
-        "its process",
+        "closed its channel",
     ),
     "garbage": ("import os\ndef f():\n    os.write(3, b'\\0\\0\\0\\1\\xc1')", Status.CRASH, "malformed"),
     "speaks out of turn": ("import os\ndef f():\n    os.write(3, b'\\0\\0\\0\\1\\xc0')", Status.CRASH, "no answer"),
@@ -323,7 +323,7 @@ def f():
 import asyncio, evaluators
 from evolve.problem import load_problem
 async def main():
-    cascade = evaluators.local(1)
+    cascade = evaluators.local(1, "bare")
     await cascade.start()
     await cascade.evaluate(load_problem({str(make_problem(timeout_s=100.0).path)!r}), {{"initial.py": {source!r}}})
 asyncio.run(main())

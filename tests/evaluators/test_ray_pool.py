@@ -83,7 +83,7 @@ class Asks:
 
 
 async def test_a_jobs_questions_are_a_conversation_of_calls(tiny: Problem) -> None:
-    host = HostActor()
+    host = HostActor("auto")
     host._pool = Asks()  # type: ignore[assignment]
     boxed = asyncio.get_running_loop().create_future()
     boxed.set_result(zip_folder(tiny.path))
@@ -97,14 +97,14 @@ async def test_a_jobs_questions_are_a_conversation_of_calls(tiny: Problem) -> No
 
 def test_an_actor_removes_what_killed_ones_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    living, killed = HostActor(), HostActor()
+    living, killed = HostActor("auto"), HostActor("auto")
     killed._lock.close()
-    third = HostActor()
+    third = HostActor("auto")
     assert {*map(str, tmp_path.iterdir())} == {living._folders, third._folders}
 
 
 async def test_stopping_a_job_that_waits_for_an_answer(tiny: Problem) -> None:
-    host = HostActor()
+    host = HostActor("auto")
     host._pool = Asks()  # type: ignore[assignment]
     boxed = asyncio.get_running_loop().create_future()
     boxed.set_result(zip_folder(tiny.path))

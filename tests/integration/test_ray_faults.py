@@ -16,6 +16,7 @@ import pytest_asyncio
 
 from evaluators import RayPool, StageJob, ray_pool
 from evaluators.ray_host import HostActor
+from evaluators.ray_pool import HostLost
 from evolve.errors import EvolveError
 from evolve.problem import Problem, load_problem
 from evolve.types import StageOutcome, Status
@@ -54,7 +55,7 @@ async def make_pool(cluster: Any) -> AsyncIterator[Callable[..., RayPool]]:
     made: list[RayPool] = []
 
     def make(**keys: Any) -> RayPool:
-        made.append(RayPool(address=cluster.address, **keys))
+        made.append(RayPool(address=cluster.address, **{"isolation": "bare", **keys}))
         return made[-1]
 
     yield make
@@ -86,7 +87,7 @@ def all_of(pool: RayPool, *jobs: StageJob) -> Awaitable[list[StageOutcome]]:
 async def test_stages_of_different_shapes_share_the_cluster(make_pool: Any, tmp_path: Path) -> None:
     problem, pool = problem_in(tmp_path), make_pool()
     await pool.start(problem)
-    assert pool.slots == 4 and pool.isolation
+    assert pool.slots == 4 and pool.isolation == "bare"
     devices = "import os\ndef f():\n    return float(os.environ.get('CUDA_VISIBLE_DEVICES') or 5)"
     jobs = [job(problem, stage) for _ in range(6) for stage in ("quick", "wide")]
     outcomes = await all_of(pool, *jobs, *[job(problem, "shared", devices)] * 4)
@@ -114,6 +115,22 @@ async def test_nodes_with_another_engine_are_an_error(
     monkeypatch.setattr(ray_pool, "facts", lambda problem: {"python": "3.11", "engine": "0ld"})
     with pytest.raises(EvolveError, match=r"node .*: its (python|engine) is .*, the driver's .*; install the same"):
         await make_pool().start(problem_in(tmp_path))
+
+
+async def test_nodes_of_a_weaker_level_are_not_used(
+    make_pool: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem, pool = problem_in(tmp_path), make_pool(workers=1)
+    await pool.start(problem)
+    first, second = list(pool._nodes.values())
+    pool.isolation = "strict"  # as if the first had shown that
+    used = pool._hosts[0].node
+    pool._lose(pool._hosts[0], HostLost("a test"))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(pool.run(job(problem)), 8.0)
+    assert {used.refused, (second if used is first else first).refused} == {
+        "it isolates at level bare only, the run at strict"
+    }
 
 
 async def test_nodes_without_evolve_are_an_error(

@@ -1,0 +1,88 @@
+"""What keeps a candidate within its bounds at each level of isolation: where its process starts, and what it gives up.
+
+strict: the container's namespaces, and all of guarded. guarded: another user id where root allows, Landlock, seccomp, no
+capabilities. bare: rlimits alone. At every level the process starts with an empty environment and its whole tree is ended.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from . import container, kernel, landlock, seccomp, tree
+
+BOOT = "import sys; sys.path.insert(0, {parent!r}); from {package}.{module} import main; del sys.path[0]; main()"
+PROCESSES = 64  # of a candidate, threads included where the kernel counts
+
+
+def started(harness: str, module: str) -> list[str]:
+    """Returns the interpreter's arguments that run `main` of a module of the harness, of which nothing stays importable."""
+    parent, package = os.path.split(harness)
+    return ["-c", BOOT.format(parent=parent, package=package, module=module)]
+
+
+class Guard:
+    """Forks candidates' processes and confines them. Made in the process that becomes the zygote."""
+
+    def __init__(self, plan: Mapping[str, Any]):
+        self.level = plan["level"]
+        self._harness = plan["harness"] if self.level != "strict" else container.HARNESS
+        self._uid = plan["uid"]
+        self._changes_uid = self.level != "bare" and os.geteuid() == 0 and self._uid != 0
+        self._container = container.Container.enter(plan) if self.level == "strict" else None
+        self._plan = plan
+        self._landlock = landlock.abi()
+        self._filter = b"" if self.level == "bare" else seccomp.program(self._landlock >= landlock.SCOPES_SIGNALS)
+
+    def _rules(self, scratch: str) -> landlock.Ruleset:
+        """Returns what the calling process may open. Made for each candidate: a rule is of one folder, not of its name."""
+        rules = landlock.Ruleset()
+        if self.level == "strict":
+            rules.allow("/")
+        else:
+            for path in (*self._plan["granted"], f"/proc/{os.getpid()}"):
+                rules.allow(path)
+            for path in self._plan["listed"]:
+                rules.allow_listing(path)
+        for path in (scratch, *(f"/dev/{name}" for name in container.DEVICES), *self._plan["devices"]):
+            rules.allow(path, write=True)
+        return rules
+
+    @property
+    def scratch(self) -> str | None:
+        """Where a candidate's files are, None where the spawner says it."""
+        return container.SCRATCH if self._container else None
+
+    def command(self, module: str, *arguments: str) -> list[str]:
+        """Returns what starts a module of the harness in a fresh interpreter."""
+        return [*sys.orig_argv[: sys.orig_argv.index("-c")], *started(self._harness, module), *arguments]
+
+    def fork(self) -> int:
+        return self._container.fork() if self._container else os.fork()
+
+    def end(self, child: int) -> tuple[int, float, float]:
+        """Ends a candidate's processes and takes away what it had; returns exit code, CPU seconds and peak MB."""
+        used = tree.end_all(child, contained=self._container is not None)
+        if self._container:
+            self._container.clear()
+        return used
+
+    def confine(self, limits: Mapping[str, int], scratch: str) -> None:
+        """Binds the calling process, which becomes a candidate's. There is no way back."""
+        counted = self._container is not None or self._changes_uid
+        tree.set_limits(**limits, processes=PROCESSES + 8 if counted else 0)
+        if self.level == "bare":
+            return
+        if self._changes_uid:
+            os.setgroups([])
+            os.setresgid(self._uid, self._uid, self._uid)
+            os.setresuid(self._uid, self._uid, self._uid)
+            kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # which a change of ids takes away
+            kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
+        kernel.drop_capabilities()
+        if self._landlock:
+            self._rules(scratch).restrict_self()
+        seccomp.install(self._filter)

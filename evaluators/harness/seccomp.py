@@ -1,0 +1,113 @@
+"""The system calls that a candidate may not make: a classic BPF filter, built once and installed in each candidate.
+
+A list of what is refused, not of what is allowed: scientific libraries use most of the rest. Calls newer than `NEWEST` are
+refused unseen. Refused are: sockets (pairs of connected stream sockets excepted), tracing and reading other processes,
+signals to others where Landlock can't scope them, namespaces, mounts, kernel modules, keys, io_uring, clocks, BPF,
+performance counters, and memory that belongs to no process (memfd, System V, message queues).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import struct
+
+from .kernel import MACHINE, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, prctl
+
+ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+X32 = 0x40000000
+NEWEST = 462
+ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
+LOAD, EQUAL, GREATER_EQUAL, ANY_BIT, AND, RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
+NUMBER, ARCHITECTURE, ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
+NAMESPACES = 0x7E020080  # the CLONE_NEW* flags that clone takes
+TIOCSTI, TIOCLINUX = 0x5412, 0x541C
+AF_UNIX, SOCK_STREAM, PRIO_PROCESS = 1, 1, 0
+
+# name: number on (x86_64, aarch64)
+REFUSED = {
+    "socket": (41, 198), "connect": (42, 203), "bind": (49, 200), "listen": (50, 201), "accept": (43, 202),
+    "accept4": (288, 242), "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271),
+    "kcmp": (312, 272), "pidfd_getfd": (438, 438), "process_madvise": (440, 440), "process_mrelease": (448, 448),
+    "move_pages": (279, 239), "migrate_pages": (256, 238), "perf_event_open": (298, 241), "bpf": (321, 280),
+    "userfaultfd": (323, 282), "io_uring_setup": (425, 425), "io_uring_enter": (426, 426),
+    "io_uring_register": (427, 427), "unshare": (272, 97), "setns": (308, 268), "mount": (165, 40),
+    "umount2": (166, 39), "pivot_root": (155, 41), "chroot": (161, 51), "open_tree": (428, 428),
+    "move_mount": (429, 429), "fsopen": (430, 430), "fsconfig": (431, 431), "fsmount": (432, 432),
+    "fspick": (433, 433), "mount_setattr": (442, 442), "name_to_handle_at": (303, 264),
+    "open_by_handle_at": (304, 265), "fanotify_init": (300, 262), "quotactl": (179, 60), "quotactl_fd": (443, 443),
+    "acct": (163, 89), "swapon": (167, 224), "swapoff": (168, 225), "reboot": (169, 142), "sethostname": (170, 161),
+    "setdomainname": (171, 162), "init_module": (175, 105), "delete_module": (176, 106), "finit_module": (313, 273),
+    "kexec_load": (246, 104), "kexec_file_load": (320, 294), "add_key": (248, 217), "request_key": (249, 218),
+    "keyctl": (250, 219), "personality": (135, 92), "syslog": (103, 116), "vhangup": (153, 58),
+    "settimeofday": (164, 170), "clock_settime": (227, 112), "adjtimex": (159, 171), "clock_adjtime": (305, 266),
+    "iopl": (172, -1), "ioperm": (173, -1), "lookup_dcookie": (212, 18), "memfd_create": (319, 279),
+    "memfd_secret": (447, 447), "shmget": (29, 194), "semget": (64, 190), "msgget": (68, 186), "mq_open": (240, 180),
+}  # fmt: skip
+SIGNALS = {
+    "kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131), "rt_sigqueueinfo": (129, 138),
+    "rt_tgsigqueueinfo": (297, 240), "pidfd_send_signal": (424, 424),
+}  # fmt: skip
+CLONE, CLONE3, IOCTL, SOCKETPAIR = (56, 220), (435, 435), (16, 29), (53, 199)
+# calls whose process argument (given by its place) must be 0, the caller itself
+OWN = {
+    "prlimit64": (302, 261, 0), "sched_setaffinity": (203, 122, 0), "sched_setscheduler": (144, 119, 0),
+    "sched_setparam": (142, 118, 0), "sched_setattr": (314, 274, 0), "setpriority": (141, 140, 1),
+    "ioprio_set": (251, 30, 1),
+}  # fmt: skip
+SETPRIORITY = (141, 140)
+
+
+def available() -> bool:
+    """Says whether a filter for this machine is known."""
+    return MACHINE in ARCH
+
+
+def program(signals: bool) -> bytes:
+    """Returns the filter; `signals` says that they may be sent (Landlock keeps them within the sandbox)."""
+    place = list(ARCH).index(MACHINE)
+    refused = [*REFUSED.values(), *(() if signals else SIGNALS.values())]
+    parts = [
+        _step(LOAD, ARCHITECTURE),
+        _step(EQUAL, ARCH[MACHINE], 1, 0),
+        _step(RETURN, KILL),
+        _step(LOAD, NUMBER),
+        _refuse(GREATER_EQUAL, NEWEST + 1, errno.ENOSYS),  # x32 calls are beyond it as well
+        _refuse(EQUAL, CLONE3[place], errno.ENOSYS),  # its flags can't be seen; the C library falls back to clone
+        *(_refuse(EQUAL, numbers[place], errno.EPERM) for numbers in refused if numbers[place] >= 0),
+        _argument(CLONE[place], 0, _refuse(ANY_BIT, NAMESPACES, errno.EPERM)),
+        _argument(IOCTL[place], 1, _refuse(EQUAL, TIOCSTI, errno.EPERM) + _refuse(EQUAL, TIOCLINUX, errno.EPERM)),
+        _argument(SOCKETPAIR[place], 0, _require(AF_UNIX)),
+        _argument(SOCKETPAIR[place], 1, _step(AND, 0xF) + _require(SOCK_STREAM)),
+        _argument(SETPRIORITY[place], 0, _require(PRIO_PROCESS)),
+        *(_argument(numbers[place], numbers[2], _require(0)) for numbers in OWN.values()),
+        _step(RETURN, ALLOW),
+    ]
+    return b"".join(parts)
+
+
+def install(steps: bytes) -> None:
+    """Puts this process and all that it starts under a filter. There is no way back."""
+    buffer = ctypes.create_string_buffer(steps, len(steps))
+    header = struct.pack("HxxxxxxP", len(steps) // 8, ctypes.addressof(buffer))
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
+    prctl(PR_SET_SECCOMP, 2, header)
+
+
+def _step(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
+    return struct.pack("HBBI", code, if_true, if_false, value)
+
+
+def _refuse(test: int, value: int, number: int) -> bytes:
+    """Ends with an error where the test holds; else goes on behind."""
+    return _step(test, value, 0, 1) + _step(RETURN, ERRNO | number)
+
+
+def _require(value: int) -> bytes:
+    return _step(EQUAL, value, 1, 0) + _step(RETURN, ERRNO | errno.EPERM)
+
+
+def _argument(number: int, place: int, test: bytes) -> bytes:
+    """Applies a test to one argument of one call; the number is loaded again behind it."""
+    inside = _step(LOAD, ARGUMENTS + 8 * place) + test + _step(LOAD, NUMBER)
+    return _step(EQUAL, number, 0, len(inside) // 8) + inside

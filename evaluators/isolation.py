@@ -1,0 +1,131 @@
+"""The levels of isolation as the trusted side sees them: what a candidate may read at each, and which the machine has."""
+
+from __future__ import annotations
+
+import glob
+import importlib.util
+import os
+import site
+import stat
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from evaluators.harness import landlock, seccomp
+from evolve.problem import Problem
+
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+FILES = ("/etc/ld.so.cache", "/etc/localtime", "/sys/devices/system/cpu", "/proc/cpuinfo", "/proc/meminfo")  # guarded
+OURS = ("evolve", "evaluators", "problems", "configs")
+FIRST_UID, UIDS = 60_000, 5_000  # of candidates, where root starts them
+CAP_SETUID = 1 << 7
+
+
+def lacking(level: str) -> str:
+    """Returns why a level can't be had here as far as that is known without trying; "" otherwise."""
+    if level == "bare":
+        return ""
+    if not seccomp.available():
+        return f"no system call filter is known for {os.uname().machine}"
+    return "" if level == "strict" or landlock.abi() else "the kernel has no Landlock (Linux 5.13)"
+
+
+def plan(level: str, problem: Problem | None, home: str, harness: str) -> dict[str, Any]:
+    """Returns what a zygote is told: its level, and what candidates may read.
+
+    `reads` are whole folders (their own root shows them), `hidden` what is taken out of them; `granted` and `listed` say
+    the same to Landlock, which can only grant.
+    """
+    reads = list(_outermost([*SYSTEM, *_interpreter(), *(problem.mounts if problem else ())]))
+    hidden = [path for path in _hidden(problem) if _within(path, reads)]
+    data = str(problem.path / "data") if problem and (problem.path / "data").is_dir() else ""
+    granted, listed = _granted([*reads, *filter(None, [data]), harness, *FILES], hidden)
+    return {
+        "level": level,
+        "uid": candidates_uid(level),
+        "home": home,
+        "harness": harness,
+        "data": data,
+        "reads": reads,
+        "hidden": hidden,
+        "granted": granted,
+        "listed": listed,
+        "devices": [],
+        "preload": list(problem.preload) if problem else [],
+    }
+
+
+def candidates_uid(level: str) -> int:
+    """Returns the user id of this worker's candidates: one of their own where root may give it."""
+    own = os.geteuid()
+    if own or level == "bare":
+        return own
+    uid = FIRST_UID + os.getpid() % UIDS
+    ranges = [tuple(map(int, line.split())) for line in Path("/proc/self/uid_map").read_text().splitlines()]
+    mapped = any(first <= uid < first + count for first, _, count in ranges)
+    status = Path("/proc/self/status").read_text()
+    capable = int(status.partition("CapEff:")[2].split()[0], 16) & CAP_SETUID
+    open_to_all = level == "strict" or all(map(_open_to_all, _interpreter()))
+    return uid if mapped and capable and open_to_all else own
+
+
+def _open_to_all(path: str) -> bool:
+    """Says whether every user can reach a path (an interpreter in root's home, say, they can't)."""
+    real = Path(os.path.realpath(path))
+    return all(place.stat().st_mode & stat.S_IXOTH for place in (real, *real.parents))
+
+
+def _interpreter() -> list[str]:
+    """Returns the folders of the interpreter, its libraries and those of its dynamic linker."""
+    executable = Path(os.path.realpath(sys.executable)).parents[1]
+    libraries = os.environ.get("LD_LIBRARY_PATH", "").split(":")
+    paths = [sys.prefix, sys.base_prefix, str(executable), *filter(None, libraries)]
+    return [path for path in paths if path != "/" and os.path.isabs(path)]
+
+
+def _outermost(paths: Iterable[str]) -> Iterator[str]:
+    """Returns the paths that exist, by their own names and by those that links in them stand for, none within another."""
+    found = {p for path in paths if os.path.exists(path) for p in (os.path.abspath(path), os.path.realpath(path))}
+    kept: list[str] = []
+    for path in sorted(found):
+        if not _within(path, kept):
+            kept.append(path)
+            yield path
+
+
+def _within(path: str, folders: Iterable[str]) -> bool:
+    return any(path == folder or path.startswith(folder + "/") for folder in folders if not os.path.islink(folder))
+
+
+def _hidden(problem: Problem | None) -> list[str]:
+    """Returns the folders that no candidate may read: ours, the problem's, and other installed problems."""
+    specs = [spec for name in OURS if (spec := importlib.util.find_spec(name)) is not None]
+    ours = [place for spec in specs for place in spec.submodule_search_locations or ()]
+    installed = [
+        folder
+        for packages in site.getsitepackages()
+        for pattern in ("*/evaluator.py", "*/*/evaluator.py")
+        for folder in map(os.path.dirname, glob.glob(f"{packages}/{pattern}"))
+        if glob.glob(f"{folder}/initial*") or os.path.exists(f"{folder}/problem.yaml")
+    ]
+    return list(_outermost([*ours, *installed, *([str(problem.path)] if problem else [])]))
+
+
+def _granted(paths: Iterable[str], hidden: list[str]) -> tuple[list[str], list[str]]:
+    """Returns the paths to grant so that nothing hidden is, and the folders on the way, whose names may be listed."""
+    granted, listed = [], []
+    waiting = [os.path.realpath(path) for path in paths if os.path.exists(path)]
+    for path in waiting:  # grows while it is read
+        if path in hidden:
+            continue
+        if _holds(path, hidden):
+            listed.append(path)
+            waiting += [entry.path for entry in os.scandir(path) if not entry.is_symlink()]
+        else:
+            granted.append(path)
+    return granted, listed
+
+
+def _holds(folder: str, paths: list[str]) -> bool:
+    return any(path.startswith(folder + "/") for path in paths)

@@ -1,0 +1,14 @@
+"""Raises an exception whose text never ends."""
+# expect: timeout
+
+
+class Endless(Exception):
+    def __str__(self):
+        while True:
+            pass
+
+    __repr__ = __str__
+
+
+def solve(x, look):
+    raise Endless

@@ -1,0 +1,10 @@
+"""Claims that four gigabytes follow."""
+# expect: limit
+# says: too large
+import arms
+
+
+def solve(x, look):
+    arms.send(b"\xff\xff\xff\xff")
+    while True:
+        pass

@@ -1,0 +1,7 @@
+"""Returns a NaN."""
+# expect: invalid
+# says: float
+
+
+def solve(x, look):
+    return float("nan")

@@ -1,0 +1,7 @@
+"""Returns nothing."""
+# expect: invalid
+# says: NoneType
+
+
+def solve(x, look):
+    return None

@@ -1,0 +1,7 @@
+"""Asks the same service without end."""
+# expect: timeout
+
+
+def solve(x, look):
+    while True:
+        look("a")
