@@ -1,9 +1,9 @@
 """Who gets which Ray actor, and where new ones start: pure policy over books that the Ray pool keeps.
 
-A stage's resources are its `Shape`; an actor (`Host`) has the shape of the jobs that it runs. Jobs wait in order of arrival:
-an idle host of the job's shape serves it, else one is started where its resources are free, else idle hosts of other shapes
-are released for it. A job that has waited `SWITCH_S` keeps a node free of other shapes until it fits, so that no shape
-starves another; before that, hosts are not swapped to and fro.
+A stage's resources are its `Shape`; an actor (`Host`) has the shape that it was started for. Jobs wait in order of arrival:
+an idle host of the job's shape serves it, else one is started where its resources are free, else an idle host that has more
+(but no GPU in vain) serves it, else idle hosts of other shapes are released for it. A job that has waited `SWITCH_S` keeps a
+node free of other shapes until it fits, so that no shape starves another.
 """
 
 from __future__ import annotations
@@ -42,6 +42,12 @@ class Shape:
         """Returns what Ray calls the needs."""
         needs = dict(self.needs)
         return {"num_cpus": needs.pop("CPU", 0), "num_gpus": needs.pop("GPU", 0), "resources": needs}
+
+    def covers(self, other: Shape) -> bool:
+        """Tells whether an actor of this shape may run a job of another: it has as much of all, and the same GPUs."""
+        mine, needs = dict(self.needs), dict(other.needs)
+        enough = all(mine.get(name, 0.0) >= amount for name, amount in needs.items())
+        return enough and mine.get("GPU", 0.0) == needs.get("GPU", 0.0)
 
     def fits(self, free: Mapping[str, float]) -> int:
         """Returns how many times the needs are in `free`; a stage that needs nothing counts as one CPU."""
@@ -120,16 +126,16 @@ class _Planner:
         starting = Counter(host.shape for host in self._hosts if not host.ready)
         kept = self._kept_for(waiters, starting)
         left = [waiter for waiter in waiters if not self._give(waiter, kept)]
-        full: set[Shape] = set()
+        full, stuck = set[Shape](), set[Shape]()  # what has no room as it is, and none after a release either
         for waiter in left:
             if starting[waiter.shape]:
                 starting[waiter.shape] -= 1
-            elif waiter.shape not in full and (node := self._make_room(waiter.shape, kept)):
-                self._plan.start.append((waiter.shape, node))
-                self._hosts.append(Host(shape=waiter.shape, node=node))
-                self._at[node].append(self._hosts[-1])
-            else:
+            elif waiter.shape in full or not self._start(waiter.shape, kept, release=False):
                 full.add(waiter.shape)
+                if self._give(waiter, kept, larger=True) or waiter.shape in stuck:
+                    continue
+                if not self._start(waiter.shape, kept, release=True):
+                    stuck.add(waiter.shape)
         return self._plan
 
     def _kept_for(self, waiters: Sequence[Waiter], starting: Mapping[Shape, int]) -> tuple[Shape, Node] | None:
@@ -141,8 +147,9 @@ class _Planner:
                 return (waiter.shape, min(nodes, key=self._count)) if nodes else None
         return None
 
-    def _give(self, waiter: Waiter, kept: tuple[Shape, Node] | None) -> bool:
-        mine = [h for h in self._idle if h.shape == waiter.shape and (kept is None or h.node is not kept[1])]
+    def _give(self, waiter: Waiter, kept: tuple[Shape, Node] | None, larger: bool = False) -> bool:
+        idle = [host for host in self._idle if kept is None or host.node is not kept[1]]
+        mine = [h for h in idle if (h.shape.covers(waiter.shape) if larger else h.shape == waiter.shape)]
         if not mine:
             return False
         host = max(mine, key=lambda host: host.node.usable(self._now))  # the first idle, on a node that is well
@@ -150,25 +157,33 @@ class _Planner:
         self._plan.give.append((waiter, host))
         return True
 
-    def _make_room(self, shape: Shape, kept: tuple[Shape, Node] | None) -> Node | None:
-        """Returns a node that has room, after it released the idle hosts of other shapes that were in the way."""
+    def _start(self, shape: Shape, kept: tuple[Shape, Node] | None, release: bool) -> bool:
+        node = self._make_room(shape, kept, release)
+        if node is not None:
+            self._plan.start.append((shape, node))
+            self._hosts.append(Host(shape=shape, node=node))
+            self._at[node].append(self._hosts[-1])
+        return node is not None
+
+    def _make_room(self, shape: Shape, kept: tuple[Shape, Node] | None, release: bool) -> Node | None:
+        """Returns a node that has room, after it released the idle hosts of other shapes that were in the way, if it may."""
         found: list[tuple[int, int, int, Node, list[Host]]] = []
         for node in self._nodes:
             if kept is not None and node is kept[1] and shape != kept[0]:
                 continue
-            idle = [host for host in self._at[node] if host in self._idle and host.shape != shape]
+            idle = [host for host in self._at[node] if release and host in self._idle and host.shape != shape]
             for count in range(len(idle) + 1):
                 if shape.fits(self._free(node, without=idle[:count])):
                     found.append((count, self._count(node), len(found), node, idle[:count]))
                     break
         if not found:
             return None
-        _, _, _, node, release = min(found, key=lambda entry: entry[:3])
-        over = len(self._hosts) - len(release) + 1 - self._limit
-        others = [host for host in self._idle if host.shape != shape and host not in release]
+        _, _, _, node, ends = min(found, key=lambda entry: entry[:3])
+        over = len(self._hosts) - len(ends) + 1 - self._limit
+        others = [host for host in self._idle if release and host.shape != shape and host not in ends]
         if over > len(others):
             return None
-        for host in [*release, *others[: max(0, over)]]:
+        for host in [*ends, *others[: max(0, over)]]:
             self._idle.remove(host)
             self._hosts.remove(host)
             self._at[host.node].remove(host)

@@ -89,6 +89,14 @@ def test_idle_hosts_of_another_shape_make_room_under_the_limit() -> None:
     assert made.release == [host] and made.start == [(GPU, g)]
 
 
+def test_a_larger_idle_host_serves_rather_than_being_swapped() -> None:
+    a = node("a", CPU=2, GPU=1)
+    host, jobs = idle(TWO, a), waiters(CPU, CPU)
+    assert plan([a], [host], jobs, 9, 0.0).give == [(jobs[0], host)]
+    host = idle(GPU, a)
+    assert plan([a], [host], waiters(CPU), 1, 0.0).release == [host]  # a GPU is not held by a job without one
+
+
 def test_an_overdue_job_keeps_a_node_free_of_others_until_it_fits() -> None:
     a = node("a", CPU=2)
     hosts, jobs = [idle(CPU, a), busy(CPU, a)], [*waiters(TWO), *waiters(CPU, since=5.0)]
