@@ -23,6 +23,7 @@ from typing import IO, Any
 
 import evaluators
 import evolve
+from evaluators import machine
 from evaluators.local_pool import LocalPool
 from evaluators.pool import Question, StageJob
 from evolve.errors import EvolveError
@@ -118,7 +119,8 @@ def facts(problem: Problem | None) -> dict[str, Any]:
         "imports": [name for name in problem.preload if not _importable(name)]
         if problem and not problem.python
         else [],
-        "missing": [name for name in problem.requires if not _has(name)] if problem else [],
+        "missing": machine.missing(problem) if problem else [],
+        "model": machine.node_class().get(problem.comparable_on, "") if problem else "",
     }
 
 
@@ -134,11 +136,6 @@ def engine_hash() -> str:
 
 def _importable(module: str) -> bool:
     return importlib.util.find_spec(module.partition(".")[0]) is not None
-
-
-def _has(required: str) -> bool:
-    """Tells whether this machine has a program, or a GPU. To be replaced by the check that all pools share."""
-    return Path("/dev/nvidiactl").exists() if required == "gpu" else shutil.which(required) is not None
 
 
 # ---------------------------------------------------------------- folders

@@ -22,6 +22,7 @@ import logging
 import math
 import os
 import random
+from collections import Counter
 from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -61,6 +62,7 @@ class RayHost(Host):
 
     lost: asyncio.Future[HostLost]
     actor: Any = None
+    model: str = ""  # of its hardware, as the problem's `comparable_on` has it
     watch: asyncio.Task[None] | None = None
 
     async def call(self, method: str, *values: Any, within_s: float) -> Any:
@@ -108,6 +110,7 @@ class RayPool:
         self.isolation = self._asked = isolation
         self._connected = False
         self._problem: Problem | None = None
+        self._model = ""
         self._shapes: list[Shape] = [Shape((("CPU", 1.0),))]
         self._facts: dict[str, Any] = {}
         self._nodes: dict[str, Node] = {}
@@ -173,8 +176,20 @@ class RayPool:
         ready = [host for host in self._hosts if host.ready]
         if not ready:
             raise EvolveError("no evaluation actor started: " + ("; ".join(troubles) or "no node answered in time"))
+        models = Counter(host.model for host in ready if host.model)
+        self._model = models.most_common(1)[0][0] if models else ""
+        for host in [host for host in ready if self._other_model(host.model)]:
+            host.node.refused = self._other_model(host.model)
+            ready.remove(host)
+            self._release(host)
         for host in ready[self.slots :]:
             self._release(host)
+
+    def _other_model(self, model: str) -> str:
+        """Says that a node has other hardware than most had at the start; only where the problem's scores depend on it."""
+        if not model or not self._model or model == self._model:
+            return ""
+        return f"comparable_on: the run is measured on '{self._model}', this is '{model}'"
 
     async def close(self) -> None:
         """Ends the hosts, and Ray where this pool connected to it."""
@@ -349,7 +364,7 @@ class RayPool:
         if len(self._hosts) > self.slots and self._tending is not None:
             self._release(host)  # it was slow to start, and others took its place
             return ""
-        host.ready = True
+        host.ready, host.model = True, found["model"]
         host.watch = self._task(self._watch(host))
         self._plan()
         return ""
@@ -367,8 +382,8 @@ class RayPool:
         """Says why the run does without a node; the weakest level at the start is the run's."""
         if found["missing"]:
             return f"it lacks {', '.join(found['missing'])}, which the problem requires"
-        if found["fault"]:
-            return str(found["fault"])
+        if fault := found["fault"] or self._other_model(found["model"]):
+            return str(fault)
         level = found["isolation"]
         if self._tending is None:
             self.isolation = min(self.isolation, level, key=lambda level: [*LEVELS, "auto"].index(level))

@@ -22,8 +22,8 @@ from typing import IO, Any
 
 from evaluators.environment import clean_environment, python
 from evaluators.harness import tree, wire
-from evaluators.harness.container import DATA, SCRATCH
-from evaluators.harness.guard import started
+from evaluators.harness.container import DATA, SCRATCH, SCRATCH_FILES, SCRATCH_MB
+from evaluators.harness.guard import PROCESSES, started
 from evaluators.isolation import candidates_uid, plan
 from evaluators.watch import PERIOD_S, Watch, pids_of, resident_mb
 from evolve.errors import EvaluatorError
@@ -37,7 +37,13 @@ END_S = 5.0  # how long the end of a tree may take
 FILE_MB = 64
 OPEN_FILES = 256
 LOG_TAIL = 2_000
-LIMIT_ERRORS = (errno.EAGAIN, errno.EFBIG, errno.ENOSPC, errno.EMFILE, errno.EDQUOT)
+LIMIT_ERRORS = {
+    errno.EAGAIN: f"started more than {PROCESSES} processes and threads",
+    errno.EFBIG: f"wrote or printed more than {FILE_MB} MB",
+    errno.ENOSPC: f"wrote more than {SCRATCH_MB} MB or {SCRATCH_FILES:,} files into its folder",
+    errno.EDQUOT: f"wrote more than {SCRATCH_MB} MB into its folder",
+    errno.EMFILE: f"opened more than {OPEN_FILES} files",
+}
 LOST_ZYGOTE = "took down the process that had started it"
 
 
@@ -191,6 +197,7 @@ class Zygote:
                 self._process.kill()
                 self._process.wait()
             self._process = None
+            tree.end_strangers()  # where it could not
         if self._home:
             tree.remove(self._home)
             self._home = ""
@@ -292,7 +299,7 @@ class Sandbox:
                 case ["service", str(name), list(args), dict(kwargs)]:
                     message = self._answer(name, args, kwargs)
                 case ["raised", str(kind), int(number), str(trace)]:
-                    raise Failure(_raised(kind, number, trace), trace.rstrip() or kind)
+                    raise _raised(kind, number, trace)
                 case ["refused", str(text)]:
                     raise Failure(Status.INVALID, text)
                 case ["too_large", str(text)]:
@@ -370,12 +377,15 @@ def _death(code: int, cpu_s: float, clock: Clock) -> Failure:
     return Failure(Status.CRASH, f"its process died of {name} before it answered")
 
 
-def _raised(kind: str, number: int, trace: str) -> Status:
-    """Returns the status of what a candidate says it raised."""
+def _raised(kind: str, number: int, trace: str) -> Failure:
+    """Returns what a candidate's own word for its failure stands for."""
+    text = trace.rstrip() or kind
     if kind == "MemoryError":
-        return Status.MEMORY
-    no_thread = kind == "RuntimeError" and "can't start new thread" in trace
-    return Status.LIMIT if number in LIMIT_ERRORS or no_thread else Status.CRASH
+        return Failure(Status.MEMORY, text)
+    if kind == "RuntimeError" and "can't start new thread" in trace:
+        number = errno.EAGAIN
+    limit = LIMIT_ERRORS.get(number)
+    return Failure(Status.LIMIT, f"{limit}\n{text}") if limit else Failure(Status.CRASH, text)
 
 
 def _check_names(files: Files) -> None:

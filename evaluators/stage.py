@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from evaluators import machine
 from evaluators.harness import wire
 from evaluators.pool import StageJob
 from evaluators.sandbox import Clock, Failure, Sandbox, Zygote
@@ -85,7 +86,7 @@ class StageRun:
 
     def _cases(self) -> list[Case]:
         cases = []
-        for instance in self._scorer.instances(self._stage, self._job.draw_seed):
+        for instance in self._scorer.instances(self._job):
             cases.append(self._case(instance))
             if cases[-1].status is not Status.OK and not self._stage.partial:
                 break
@@ -190,6 +191,7 @@ class StageRun:
             memory_mb=self._memory_mb,
             node=platform.node(),
             isolation=self._zygote.level,
+            node_class=machine.node_class(),
             **facts,
         )
 
