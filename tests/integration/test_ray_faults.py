@@ -194,9 +194,7 @@ async def test_what_others_use_delays_nobody_who_can_run_elsewhere(make_pool: An
 class _Idle: ...
 
 
-async def test_nodes_with_other_hardware_are_not_used_where_scores_depend_on_it(
-    make_pool: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_nodes_with_other_hardware_are_not_used_where_scores_depend_on_it(make_pool: Any, tmp_path: Path) -> None:
     yaml = STAGES.replace("entry: f", "entry: f\ncomparable_on: cpu_model")
     problem, pool = problem_in(tmp_path, yaml), make_pool()
     await pool.start(problem)
