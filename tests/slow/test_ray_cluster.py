@@ -212,7 +212,7 @@ def assert_nothing_shows(folder: Path, budget: int, machines: set[str]) -> None:
     assert status["candidates"].get("infra", 0) == 0 and status["candidates"]["in_flight"] == 0
     run = Run.open(folder / "R")
     rows = run.store.evaluation_rows(run.run_id)
-    assert max(Counter((row["candidate"], row["stage"]) for row in rows).values()) == 1
+    assert max(Counter((row["candidate"], row["stage"], row["replicate"]) for row in rows).values()) == 1
     print(Counter(row["node"] for row in rows), json.dumps(status["candidates"]), status["utilisation"])
     assert {row["node"] for row in rows} == machines
     ok(
