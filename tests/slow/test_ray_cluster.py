@@ -192,13 +192,15 @@ def test_faults_of_the_cluster_show_in_no_result(cluster: Cluster, folder: Path)
     cluster.machine("third", "--num-cpus=2")
     run.wait("an actor on third", lambda: cluster.pids("third", ACTOR))
     run.at(70)
-    cut_off, cut = cluster.pids("third", ACTOR), run.told()
+    cut_off, log = cluster.pids("third", ACTOR), folder / "R" / "log.txt"
     cluster.link("third", "down")
-    run.wait("10 more told by what is left", lambda: run.told() >= cut + 10, 30)
+    run.wait("the cut is noticed", lambda: "on node third" in log.read_text(), 15)
+    cut = run.told()
+    run.wait("3 more told by what is left", lambda: run.told() >= cut + 3)
+    cluster.link("third", "up")  # before Ray gives the node up
+    run.wait("the written-off actors are gone", lambda: not {*cut_off} & {*cluster.pids("third", ACTOR)})
     cluster.ray("second", "--num-cpus=1")  # the machine whose Ray node was killed comes back
     run.wait("an actor is back on second", lambda: cluster.pids("second", ACTOR))
-    cluster.link("third", "up")
-    run.wait("the written-off actors are gone", lambda: not {*cut_off} & {*cluster.pids("third", ACTOR)}, 60)
     run.wait("another actor on third", lambda: cluster.pids("third", ACTOR))
     run.end()
 
