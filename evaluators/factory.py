@@ -6,22 +6,30 @@ from evaluators.cascade import Cascade
 from evaluators.local_pool import LocalPool
 
 
-def local(workers: int | None = None, isolation: str = "auto") -> Cascade:
+def local(workers: int | None = None, isolation: str = "auto", queue: int | None = None) -> Cascade:
     """Returns a cascade on this machine's CPUs."""
-    return Cascade(LocalPool(workers, isolation), isolation, local=True)
+    return Cascade(LocalPool(workers, isolation), isolation, queue, local=True)
 
 
 def ray(
-    workers: int | None = None, address: str | None = None, isolation: str = "auto", patience_s: float = 600.0
+    workers: int | None = None,
+    address: str | None = None,
+    isolation: str = "auto",
+    queue: int | None = None,
+    patience_s: float = 600.0,
 ) -> Cascade:
     """Returns a cascade on a Ray cluster, or on a Ray of its own where `address` is None."""
     from evaluators.ray_pool import RayPool
 
-    return Cascade(RayPool(workers, address, isolation, patience_s), isolation)
+    return Cascade(RayPool(workers, address, isolation, patience_s), isolation, queue)
 
 
 def auto(
-    workers: int | None = None, address: str | None = None, isolation: str = "auto", patience_s: float = 600.0
+    workers: int | None = None,
+    address: str | None = None,
+    isolation: str = "auto",
+    queue: int | None = None,
+    patience_s: float = 600.0,
 ) -> Cascade:
     """Returns `ray` when an address is given, else `local`."""
-    return ray(workers, address, isolation, patience_s) if address else local(workers, isolation)
+    return ray(workers, address, isolation, queue, patience_s) if address else local(workers, isolation, queue)

@@ -6,11 +6,13 @@ import contextlib
 import inspect
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from evaluators import machine
+from evaluators.asking import Ask, Asking
 from evaluators.harness import wire
+from evaluators.lm import Lm
 from evaluators.pool import StageJob
 from evaluators.sandbox import Clock, Failure, Sandbox, Zygote
 from evaluators.scoring import Scorer, mean
@@ -50,10 +52,6 @@ class Case:
     feedback: str = ""
 
 
-Ask = Callable[[Mapping[str, Any]], Any]
-"""Asks the runner a question (see `evaluators.pool.Question`) and waits for the answer."""
-
-
 class StageRun:
     """One candidate's stage. Made for one `run`; one process for all instances, a new one after a failure in `partial`."""
 
@@ -61,15 +59,24 @@ class StageRun:
         self._scorer = scorer
         self._zygote = zygote
         self._job = job
-        self._ask = ask
         self._stage = job.problem.stage(job.stage)
         self._clock = Clock(self._stage.timeout_s, self._stage.wall_s)
         self._sandbox: Sandbox | None = None
+        self._asking = Asking(scorer, job, self._clock, ask)
         self._services: Mapping[str, Callable[..., Any]] = {}
         self._cpu_s = 0.0
         self._memory_mb = 0.0
 
     def run(self) -> StageOutcome:
+        with self._asking.lent():
+            outcome = self._ran()
+        ended = self._asking.ended  # stands, whatever evaluator.py made of it
+        if ended is None:
+            return outcome
+        metrics = {**self._asking.last_value(), **outcome.metrics}
+        return replace(outcome, status=ended.status, feedback=ended.reason[:FEEDBACK], score=None, metrics=metrics)
+
+    def _ran(self) -> StageOutcome:
         try:
             cases = self._cases()
             sandbox = self._sandbox
@@ -85,9 +92,12 @@ class StageRun:
             self._close()
 
     def _cases(self) -> list[Case]:
-        cases = []
-        for instance in self._scorer.instances(self._job):
+        cases: list[Case] = []
+        for index, instance in enumerate(self._scorer.instances(self._job)):
+            self._asking.instance = index
             cases.append(self._case(instance))
+            if self._asking.ended is not None:
+                break
             if cases[-1].status is not Status.OK and not self._stage.partial:
                 break
         return cases
@@ -147,7 +157,10 @@ class StageRun:
                 raise Invalid(f"there is no service '{name}'")
             with contextlib.suppress(ValueError):  # builtins without a signature
                 inspect.signature(function).bind(*args, **kwargs)
-        except (TypeError, Invalid) as error:
+            if isinstance(asked := getattr(function, "__self__", function), Lm):
+                bound = inspect.signature(function).bind(*args, **kwargs)
+                asked.check(*bound.args, **bound.kwargs)
+        except (TypeError, ValueError, Invalid) as error:
             return ["raised", f"{name}: {error}"]
         try:
             with self._scorer.guard():
@@ -155,6 +168,8 @@ class StageRun:
                 wire.encode(value)
             return ["return", value]
         except Failure as refusal:
+            if self._asking.ended is not None:
+                raise
             return ["raised", refusal.reason]
 
     # ------------------------------------------------------------ summing up
@@ -185,6 +200,7 @@ class StageRun:
     def _made(self, **facts: Any) -> StageOutcome:
         return StageOutcome(
             stage=self._stage.name,
+            curve=self._asking.curve,
             seconds=self._clock.elapsed_s,
             turn_s=self._clock.turn_s,
             cpu_s=self._cpu_s,
