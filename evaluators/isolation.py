@@ -80,7 +80,8 @@ def _interpreter() -> list[str]:
     """Returns the folders of the interpreter, its libraries and those of its dynamic linker."""
     executable = Path(os.path.realpath(sys.executable)).parents[1]
     libraries = os.environ.get("LD_LIBRARY_PATH", "").split(":")
-    paths = [sys.prefix, sys.base_prefix, str(executable), *filter(None, libraries)]
+    packages = [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
+    paths = [sys.prefix, sys.base_prefix, str(executable), *packages, *filter(None, libraries)]
     return [path for path in paths if path != "/" and os.path.isabs(path)]
 
 
