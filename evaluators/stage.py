@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from evaluators.harness import wire
+from evaluators.build import build
+from evaluators.harness import command, wire
 from evaluators.pool import StageJob
-from evaluators.sandbox import Clock, Failure, Sandbox, Zygote
+from evaluators.sandbox import NOTHING_BUILT, Clock, Failure, Sandbox, Zygote
 from evaluators.scoring import Scorer, mean
 from evolve.errors import EvaluatorError
-from evolve.problem import Instance, Invalid, Result
+from evolve.problem import TEXT, Instance, Invalid, Result
 from evolve.types import Files, StageOutcome, Status, worst
 
 FEEDBACK = 4_000  # characters in an outcome
@@ -22,11 +23,15 @@ CASE_FEEDBACK = 1_000  # in one instance of several
 
 
 class CandidateProxy:
-    """What `drive` gets: `candidate.<name>(...)` calls into the sandbox; `services` are references to hand over."""
+    """What `drive` gets: `candidate.<name>(...)` calls into the sandbox; `services` are references to hand over.
 
-    def __init__(self, call: Callable[..., Any], files: Files, services: Mapping[str, wire.Service]):
+    `files` and `text` (the file that changes, or the first of several) are what the candidate is.
+    """
+
+    def __init__(self, call: Callable[..., Any], files: Files, text: str, services: Mapping[str, wire.Service]):
         self._call = call
         self.files = files
+        self.text = text
         self.services = services
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
@@ -64,6 +69,7 @@ class StageRun:
         self._stage = job.problem.stage(job.stage)
         self._clock = Clock(self._stage.timeout_s, self._stage.wall_s)
         self._sandbox: Sandbox | None = None
+        self._built = NOTHING_BUILT
         self._services: Mapping[str, Callable[..., Any]] = {}
         self._cpu_s = 0.0
         self._memory_mb = 0.0
@@ -85,6 +91,8 @@ class StageRun:
 
     def _cases(self) -> list[Case]:
         cases = []
+        if self._job.problem.build is not None:
+            self._built = build(self._zygote, self._job.problem, self._stage, self._job.files)
         for instance in self._scorer.instances(self._stage, self._job.draw_seed):
             cases.append(self._case(instance))
             if cases[-1].status is not Status.OK and not self._stage.partial:
@@ -111,10 +119,13 @@ class StageRun:
         self._services = self._scorer.services(instance)
         if self._clock.left_s <= 0:
             raise self._clock.overrun()
+        if self._job.problem.entry == TEXT:
+            return self._scorer.drive(instance, self._proxy(self._read))
         sandbox = self._open()
-        references = {name: wire.Service(name) for name in self._services}
         try:
-            output = self._scorer.drive(instance, CandidateProxy(sandbox.call, self._job.files, references))
+            output = self._scorer.drive(
+                instance, self._proxy(self._command if self._job.problem.command else self._call)
+            )
         except EvaluatorError:
             if sandbox.failure is None:
                 raise
@@ -122,10 +133,37 @@ class StageRun:
             raise sandbox.failure
         return output
 
+    def _proxy(self, call: Callable[..., Any]) -> CandidateProxy:
+        files, edit = self._job.files, self._job.problem.edit
+        references = {name: wire.Service(name) for name in self._services}
+        return CandidateProxy(call, files, files.get(edit[0], ""), references)
+
+    def _read(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        """Stands for the candidate that is text: the default `drive` gets it; it has nothing else to call."""
+        if name != TEXT:
+            raise EvaluatorError(f"evaluator.py: drive calls candidate.{name}; with entry: text, use .text and .files")
+        return self._job.files.get(self._job.problem.edit[0], "")
+
+    def _call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return self._open().call(name, args, kwargs)
+
+    def _command(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Calls a candidate that is a command: with a name as a line of JSON, without one by running it on one input."""
+        try:
+            if name:
+                line = command.to_json({"call": name, "args": args, "kwargs": kwargs})
+            elif kwargs or len(args) > 1:
+                raise TypeError("a command is run on one input; to ask it and to lend it services, write a drive")
+            else:
+                line = command.to_text(args[0]) if args else ""
+        except (TypeError, ValueError) as error:
+            raise EvaluatorError(f"evaluator.py: {error}") from None
+        return self._call(name, (line,), {})
+
     def _open(self) -> Sandbox:
         if self._sandbox is None:
             self._sandbox = Sandbox(self._zygote, self._clock, self._answer)
-            self._sandbox.open(self._job.problem, self._stage, self._job.files)
+            self._sandbox.open(self._job.problem, self._stage, self._job.files, self._built)
         return self._sandbox
 
     def _close(self) -> str:

@@ -9,7 +9,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
@@ -268,6 +268,7 @@ def load_problem(
     edit = _edit(spec, initials, where)
     command = tuple(map(str, spec["entry"])) if isinstance(spec.get("entry"), list) else ()
     entry_file, entry = ("", "") if command else _entry(spec, initials, edit, where)
+    build = _build(spec.get("build"), where)
     comparable_on, isolation = spec.get("comparable_on") or "any", spec.get("isolation") or ""
     _choice(f"{where}: comparable_on", comparable_on, COMPARABLE)
     _choice(f"{where}: isolation", isolation or "bare", LEVELS)
@@ -280,7 +281,7 @@ def load_problem(
         edit=edit,
         initials=initials,
         objectives=_objectives(spec, where),
-        stages=_stages(spec, stages or {}, where),
+        stages=_with_build(_stages(spec, stages or {}, where), build),
         known=_known_for(spec.get("known") or {}, spec.get("params") or {}, merged, where),
         params=merged,
         preload=tuple(_list(spec.get("preload"))),
@@ -289,7 +290,7 @@ def load_problem(
         command=command,
         python=_beside(folder, spec.get("python")),
         mounts=_mounts(folder, spec.get("mounts") or {}, where),
-        build=_build(spec.get("build"), where),
+        build=build,
         requires=tuple(_list(spec.get("requires"))),
         deterministic=spec.get("deterministic") is not False,
         comparable_on=comparable_on,
@@ -320,6 +321,11 @@ def _build(given: Mapping[str, Any] | None, where: Path) -> Build | None:
     timeout_s = given.get("timeout_s", 60.0)
     _require(_is_number(timeout_s) and timeout_s > 0, f"{where}: build.timeout_s must be positive, not {timeout_s!r}")
     return Build(run=tuple(map(str, run or ())), timeout_s=float(timeout_s))
+
+
+def _with_build(stages: tuple[Stage, ...], build: Build | None) -> tuple[Stage, ...]:
+    """Returns the stages with the time that a build may take, which comes on top of their `wall_s`."""
+    return stages if build is None else tuple(replace(s, wall_s=s.wall_s + build.timeout_s) for s in stages)
 
 
 def _holdout(given: Mapping[str, Any] | None, where: Path) -> int:

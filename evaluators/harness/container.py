@@ -20,6 +20,7 @@ from . import kernel
 SCRATCH = "/scratch"
 DATA = "/data"
 HARNESS = "/harness"
+LIBRARY = "/library"
 SCRATCH_MB, SCRATCH_FILES = 256, 10_000
 DEVICES = ("null", "zero", "full", "random", "urandom")
 ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime")
@@ -137,8 +138,9 @@ def build(plan: Mapping[str, Any]) -> bool:
         if os.path.exists(f"/etc/{name}"):
             _show(root, f"/etc/{name}")
     kernel.bind(plan["harness"], _folder(root + HARNESS))
-    if plan["data"]:
-        kernel.bind(plan["data"], _folder(root + DATA))
+    for name, place in (("data", DATA), ("library", LIBRARY)):
+        if plan[name]:
+            kernel.bind(plan[name], _folder(root + place))
     for path in plan["hidden"]:
         _cover(root + path)
     _devices(root, plan["devices"])
