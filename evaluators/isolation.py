@@ -55,7 +55,7 @@ def plan(level: str, problem: Problem | None, home: str, harness: str, library: 
         "reads": reads,
         "hidden": hidden,
         "granted": granted,
-        "listed": listed,
+        "listed": [*listed, os.path.dirname(harness)],  # where a fresh process finds the package
         "devices": gpu.nodes(gpu.assigned()) if needs_gpu else [],
         "preload": list(problem.preload) if problem else [],
     }
@@ -71,14 +71,24 @@ def candidates_uid(level: str, problem: Problem | None = None) -> int:
     mapped = any(first <= uid < first + count for first, _, count in ranges)
     status = Path("/proc/self/status").read_text()
     capable = int(status.partition("CapEff:")[2].split()[0], 16) & CAP_SETUID
-    open_to_all = level == "strict" or all(map(_open_to_all, _interpreter(problem)))
+    shown = [*problem.mounts, *filter(os.path.isdir, [str(problem.path / "data")])] if problem else []
+    if level == "strict":  # which shows them at places of its own
+        return uid if mapped and capable and all(_is_open(Path(path)) for path in shown) else own
+    if problem and any(stage.profile != "python" for stage in problem.stages):
+        shown.append(str(Path(__file__).parent))  # the harness, for a fresh process
+    open_to_all = all(map(_open_to_all, [*_interpreter(problem), *shown]))
     return uid if mapped and capable and open_to_all else own
 
 
 def _open_to_all(path: str) -> bool:
-    """Says whether every user can reach a path (an interpreter in root's home, say, they can't)."""
+    """Says whether every user can reach a path (what is in root's home, say, they can't)."""
     real = Path(os.path.realpath(path))
-    return all(place.stat().st_mode & stat.S_IXOTH for place in (real, *real.parents))
+    return _is_open(real) and all(map(_is_open, real.parents))
+
+
+def _is_open(place: Path) -> bool:
+    """Says whether every user may enter a folder, or read a file."""
+    return bool(place.stat().st_mode & (stat.S_IXOTH if place.is_dir() else stat.S_IROTH))
 
 
 def _interpreter(problem: Problem | None) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from evaluators import gpu
 from evaluators.build import build
 from evaluators.harness import command, wire
 from evaluators.pool import StageJob
@@ -91,6 +92,8 @@ class StageRun:
 
     def _cases(self) -> list[Case]:
         cases = []
+        if self._stage.profile == "gpu" and not gpu.assigned():
+            raise Failure(Status.SKIPPED, "the stage needs a GPU (profile: gpu), and this worker has none")
         if self._job.problem.build is not None:
             self._built = build(self._zygote, self._job.problem, self._stage, self._job.files)
         for instance in self._scorer.instances(self._stage, self._job.draw_seed):

@@ -132,7 +132,9 @@ def build(plan: Mapping[str, Any]) -> bool:
     os.makedirs(root, exist_ok=True)
     kernel.mount("", "/", kernel.REC | kernel.PRIVATE)
     kernel.mount("tmpfs", root, LIMITS, "size=16m,mode=0755")
-    for path in plan["reads"]:
+    for path in sorted(
+        plan["reads"], key=os.path.islink
+    ):  # what links stand for may lie in a folder that is shown whole
         _show(root, path)
     for name in ETC:
         if os.path.exists(f"/etc/{name}"):
