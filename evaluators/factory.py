@@ -8,7 +8,7 @@ from evaluators.local_pool import LocalPool
 
 def local(workers: int | None = None, isolation: str = "auto") -> Cascade:
     """Returns a cascade on this machine's CPUs."""
-    return Cascade(LocalPool(workers, isolation), isolation)
+    return Cascade(LocalPool(workers, isolation), isolation, local=True)
 
 
 def ray(workers: int | None = None, address: str | None = None, isolation: str = "auto") -> Cascade:

@@ -27,8 +27,8 @@ import msgpack
 from evaluators import gpu
 from evaluators.environment import clean_environment, interpreter
 from evaluators.harness import tree, wire
-from evaluators.harness.container import DATA, SCRATCH
-from evaluators.harness.guard import started
+from evaluators.harness.container import DATA, SCRATCH, SCRATCH_FILES, SCRATCH_MB
+from evaluators.harness.guard import PROCESSES, started
 from evaluators.isolation import candidates_uid, plan
 from evaluators.watch import PERIOD_S, Watch, pids_of, resident_mb
 from evolve.errors import EvaluatorError
@@ -43,8 +43,14 @@ FILE_MB = 64
 BUILD_MEMORY_MB = 2000  # compilers need it, whatever a candidate may have
 OPEN_FILES = 256
 LOG_TAIL = 2_000
-LIMIT_ERRORS = (errno.EAGAIN, errno.EFBIG, errno.ENOSPC, errno.EMFILE, errno.EDQUOT)
 OUT_OF_MEMORY = ("std::bad_alloc", "MemoryError", "out of memory", "Cannot allocate memory")  # as commands print it
+LIMIT_ERRORS = {
+    errno.EAGAIN: f"started more than {PROCESSES} processes and threads",
+    errno.EFBIG: f"wrote or printed more than {FILE_MB} MB",
+    errno.ENOSPC: f"wrote more than {SCRATCH_MB} MB or {SCRATCH_FILES:,} files into its folder",
+    errno.EDQUOT: f"wrote more than {SCRATCH_MB} MB into its folder",
+    errno.EMFILE: f"opened more than {OPEN_FILES} files",
+}
 LOST_ZYGOTE = "took down the process that had started it"
 
 
@@ -212,6 +218,7 @@ class Zygote:
                 self._process.kill()
                 self._process.wait()
             self._process = None
+            tree.end_strangers()  # where it could not
         if self._home:
             tree.remove(self._home)
             self._home = ""
@@ -333,7 +340,7 @@ class Sandbox:
                 case ["service", str(name), list(args), dict(kwargs)]:
                     message = self._answer(name, args, kwargs)
                 case ["raised", str(kind), int(number), str(trace)]:
-                    raise Failure(_raised(kind, number, trace), trace.rstrip() or kind)
+                    raise _raised(kind, number, trace)
                 case ["exited", int(code)] if abs(code) < 256:
                     raise self._exited(code)
                 case ["refused", str(text)]:
@@ -420,12 +427,15 @@ def _death(code: int, cpu_s: float, clock: Clock) -> Failure:
     return Failure(Status.CRASH, f"its process died of {name} before it answered")
 
 
-def _raised(kind: str, number: int, trace: str) -> Status:
-    """Returns the status of what a candidate says it raised."""
+def _raised(kind: str, number: int, trace: str) -> Failure:
+    """Returns what a candidate's own word for its failure stands for."""
+    text = trace.rstrip() or kind
     if kind == "MemoryError":
-        return Status.MEMORY
-    no_thread = kind == "RuntimeError" and "can't start new thread" in trace
-    return Status.LIMIT if number in LIMIT_ERRORS or no_thread else Status.CRASH
+        return Failure(Status.MEMORY, text)
+    if kind == "RuntimeError" and "can't start new thread" in trace:
+        number = errno.EAGAIN
+    limit = LIMIT_ERRORS.get(number)
+    return Failure(Status.LIMIT, f"{limit}\n{text}") if limit else Failure(Status.CRASH, text)
 
 
 def _library(home: str) -> str:

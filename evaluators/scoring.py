@@ -14,14 +14,16 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from evaluators.pool import StageJob
 from evaluators.sandbox import Failure
 from evolve.errors import EvaluatorError
 from evolve.problem import Instance, Invalid, Problem, Result, Stage
-from evolve.types import Status
+from evolve.types import HOLDOUT, Status
 
 ARTIFACT_BYTES = 16 << 20
 
@@ -49,10 +51,14 @@ class Scorer:
         except (Exception, SystemExit, KeyboardInterrupt) as error:
             raise EvaluatorError(_fault(error, self.problem.path)) from error
 
-    def instances(self, stage: Stage, draw_seed: int) -> list[Instance]:
-        """Returns a stage's instances: for draw=fixed always the same, whatever the run's seed."""
+    def instances(self, job: StageJob) -> list[Instance]:
+        """Returns a job's instances: for draw=fixed always the same, whatever the run's seed."""
+        stage = job.problem.stage(job.stage)
+        if job.holdout:
+            return self._draw(replace(stage, name=HOLDOUT), (HOLDOUT,))
         if stage.draw != "fixed":
-            return self._draw(stage, ("instances", stage.name, draw_seed))
+            fresh = (job.draw_seed,) if stage.draw == "fresh" else ()
+            return self._draw(stage, ("instances", stage.name, *fresh, job.replicate))
         if stage.name not in self._fixed:
             self._fixed[stage.name] = self._draw(stage, ("instances", stage.name))
         return self._fixed[stage.name]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from evaluators import gpu
+from evaluators import gpu, machine
 from evaluators.build import build
 from evaluators.harness import command, wire
 from evaluators.pool import StageJob
@@ -96,7 +96,7 @@ class StageRun:
             raise Failure(Status.SKIPPED, "the stage needs a GPU (profile: gpu), and this worker has none")
         if self._job.problem.build is not None:
             self._built = build(self._zygote, self._job.problem, self._stage, self._job.files)
-        for instance in self._scorer.instances(self._stage, self._job.draw_seed):
+        for instance in self._scorer.instances(self._job):
             cases.append(self._case(instance))
             if cases[-1].status is not Status.OK and not self._stage.partial:
                 break
@@ -231,6 +231,7 @@ class StageRun:
             memory_mb=self._memory_mb,
             node=platform.node(),
             isolation=self._zygote.level,
+            node_class=machine.node_class(),
             **facts,
         )
 

@@ -41,7 +41,7 @@ class Watch:
         """Returns which limit the candidate is over, with what was measured; None where it is over none."""
         pids = self._pids()
         if len(pids) > PROCESSES:
-            return Status.LIMIT, f"ran {len(pids)} processes at once; at most {PROCESSES}"
+            return Status.LIMIT, f"ran more than {PROCESSES} processes at once"
         return self._memory(pids) or self._cpu(pids) or self._files()
 
     def _memory(self, pids: list[int]) -> FAULT | None:
@@ -112,5 +112,5 @@ def _contents(folder: str) -> tuple[int, int]:
 
 def pids_of(zygote: int, contained: bool) -> list[int]:
     """Returns the processes of a zygote's candidate; where contained, the zygote itself is a child of the one started."""
-    found = tree.descendants(zygote)
+    found = tree.descendants(zygote, PROCESSES + 2)  # the first may be the zygote
     return found[1:] if contained else found

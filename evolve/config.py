@@ -204,6 +204,8 @@ def build(config: Mapping[str, Any], words: Sequence[str] = ()) -> Setup:
         raise UsageError(f"problem={config['problem']}: {problem.path} has no initial program; add initial.py")
     islands = strategy.islands or min(8, max(1, (budget.candidates or 200) // 100))
     config = {**config, "selection": {**config["selection"], "islands": islands}}  # a resume keeps it
+    artifact_mb = config["database"].get("artifact_mb", 200.0)
+    checks.number("database.artifact_mb", artifact_mb, 0)
     settings = {
         "seed": int(config["seed"]),
         "islands": islands,
@@ -219,6 +221,7 @@ def build(config: Mapping[str, Any], words: Sequence[str] = ()) -> Setup:
         provider=_make(config, "llm"),
         evaluator=_make(config, "evaluator"),
         budget=budget,
+        artifact_mb=artifact_mb,
     )
 
 

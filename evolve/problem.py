@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from evolve.errors import ProblemError, UsageError
-from evolve.types import Files
+from evolve.types import HOLDOUT, Files
 
 BUNDLED = "problems"  # the package that ships problems; named here only, never imported
 PASS_IF = r"(>=|<=|>|<) *(q\d{1,2}|-?\d+(?:\.\d*)?(?:e-?\d+)?)"
@@ -67,6 +67,11 @@ def _require(condition: bool, message: str) -> None:
 
 def _choice(what: str, value: object, allowed: tuple[str, ...]) -> None:
     _require(value in allowed, f"{what} is {', '.join(allowed[:-1])} or {allowed[-1]}, not {value!r}")
+
+
+def same_value(a: float, b: float) -> bool:
+    """Says whether two values differ by rounding alone."""
+    return math.isclose(a, b, rel_tol=1e-9)
 
 
 def _is_number(value: object) -> bool:
@@ -190,6 +195,16 @@ class Problem:
         best = self.known.get(self.objective, {}).get("best")
         return None if best is None else float(best)
 
+    def beyond_bound(self, metrics: Mapping[str, float]) -> str:
+        """Says which objective is better than its declared bound (beyond rounding), "" for none."""
+        for name, sign in self.objectives.items():
+            bound = self.known.get(name, {}).get("bound")
+            if bound is None or name not in metrics or same_value(metrics[name], bound):
+                continue
+            if sign * (metrics[name] - bound) > 0:
+                return f"{name} {metrics[name]:.12g} is better than the bound {bound:.12g}, which problem.yaml says is proven"
+        return ""
+
     def stage(self, name: str) -> Stage:
         return next(stage for stage in self.stages if stage.name == name)
 
@@ -282,7 +297,7 @@ def load_problem(
         initials=initials,
         objectives=_objectives(spec, where),
         stages=_with_build(_stages(spec, stages or {}, where), build),
-        known=_known_for(spec.get("known") or {}, spec.get("params") or {}, merged, where),
+        known=_known_for(spec, merged, where),
         params=merged,
         preload=tuple(_list(spec.get("preload"))),
         knowledge="\n\n".join(_text(p) for p in sorted((folder / "knowledge").glob("*.md"))),
@@ -485,6 +500,7 @@ def _stages(spec: Mapping[str, Any], given: Mapping[str, Mapping[str, Any]], whe
     stated = spec.get("stages") or {"main": {}}
     for name, keys in stated.items():
         _require(isinstance(keys, dict | None), f"{where}: stages.{name} must be a mapping of keys, not {keys!r}")
+        _require(name != HOLDOUT, f"{where}: stages.{name}: the name is taken by the hold-out; choose another")
     declared: dict[str, dict[str, Any]] = {name: dict(keys or {}) for name, keys in stated.items()}
     for name, overrides in given.items():
         if not isinstance(overrides, Mapping):
@@ -509,14 +525,19 @@ def _stages(spec: Mapping[str, Any], given: Mapping[str, Mapping[str, Any]], whe
     return tuple(stages)
 
 
-def _known_for(
-    known: Mapping[str, Any], declared: Mapping[str, Any], params: Mapping[str, Any], where: Path
-) -> Mapping[str, Mapping[str, Any]]:
+def _known_for(spec: Mapping[str, Any], params: Mapping[str, Any], where: Path) -> Mapping[str, Mapping[str, Any]]:
     """Returns the known values; none where the parameters are not those that they hold for."""
+    known, objectives = spec.get("known") or {}, _objectives(spec, where)
     for name, entry in known.items():
         ok = isinstance(entry, dict) and _is_number(entry.get("best"))
         _require(ok, f"{where}: known.{name} must be {{best: NUMBER, source: TEXT}}, not {entry!r}")
-    return known if dict(declared) == dict(params) else {}
+        bound = entry.get("bound")
+        if bound is not None:
+            fits = _is_number(bound) and name in objectives and objectives[name] * (bound - entry["best"]) >= 0
+            _require(
+                fits, f"{where}: known.{name}.bound must be an objective's bound, no worse than best, not {bound!r}"
+            )
+    return known if dict(spec.get("params") or {}) == dict(params) else {}
 
 
 def _description(folder: Path, spec: Mapping[str, Any], params: Mapping[str, Any]) -> str:

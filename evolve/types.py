@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import codecs
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 Files = Mapping[str, str]
 """A candidate's text: path relative to its root -> content."""
+
+HOLDOUT = "holdout"
+"""The stage under which the evaluation on the instances kept for the end is stored."""
 
 
 class Status(StrEnum):
@@ -138,10 +143,78 @@ class Evaluation:
     stderr: float | None = None
     n: int = 1
 
+    @classmethod
+    def of(cls, replicates: Sequence[StageOutcome]) -> Evaluation:
+        """Sums up the replicates of one stage: means with the standard error, or the status of the first that failed."""
+        shown = next((outcome for outcome in replicates if outcome.status is not Status.OK), replicates[0])
+        scores = [outcome.score for outcome in replicates if outcome.score is not None]
+        ok, n = shown.status is Status.OK and bool(scores), len(replicates)
+        return cls(
+            status=shown.status,
+            score=sum(scores) / n if ok else None,
+            metrics=_means([outcome.metrics for outcome in replicates]),
+            feedback=shown.feedback,
+            features=_means([outcome.features for outcome in replicates]),
+            stages=tuple(replicates),
+            stderr=standard_error(scores) if ok and n > 1 else None,
+            n=n,
+        )
+
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """Returns what the last stage's first replicate left, by name."""
+        left = next((o.artifacts for o in self.stages if o.stage == self.stages[-1].stage), {})
+        return tuple(Artifact.of(name, body) for name, body in sorted(left.items()))
+
+
+def standard_error(values: Sequence[float]) -> float:
+    """Returns the standard error of the mean of two or more values."""
+    mean = sum(values) / len(values)
+    return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values))
+
+
+def _means(mappings: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Returns the mean of each key over the mappings that have it."""
+    values = {name: [found[name] for found in mappings if name in found] for found in mappings for name in found}
+    return {name: sum(found) / len(found) for name, found in values.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """What an evaluation left besides its metrics: `kind` is text, image or binary, `head` the beginning of a text."""
+
+    name: str
+    kind: str
+    size: int
+    head: str = ""
+
+    HEAD: ClassVar[int] = 1_200  # bytes that are looked at, and kept of a text
+
+    @classmethod
+    def of(cls, name: str, body: bytes, size: int | None = None) -> Artifact:
+        """Returns an artifact of a body, or of its first HEAD bytes and its size."""
+        start, size = body[: cls.HEAD], len(body) if size is None else size
+        if start.startswith(IMAGES) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP"):
+            return cls(name=name, kind="image", size=size)
+        try:
+            head = codecs.getincrementaldecoder("utf-8")().decode(start)  # the last character may be cut
+        except UnicodeDecodeError:
+            head = "\0"
+        return (
+            cls(name=name, kind="binary", size=size)
+            if "\0" in head
+            else cls(name=name, kind="text", size=size, head=head)
+        )
+
+
+IMAGES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A proposed genome with its lineage, as the population gives it back. Initial programs have origin `initial`."""
+    """A proposed genome with its lineage, as the population gives it back. Initial programs have origin `initial`.
+
+    `artifacts` are those of the last stage's first replicate.
+    """
 
     id: int
     status: Status | None
@@ -159,6 +232,9 @@ class Candidate:
     features: Mapping[str, float] = field(default_factory=dict)
     stage: str = ""
     duplicate_of: int | None = None
+    stderr: float | None = None
+    n: int | None = None
+    artifacts: tuple[Artifact, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,8 +39,10 @@ class Zygote:
         try:
             self._answer()
         finally:
-            if self._child and self._guard:
-                self._guard.end(self._child)
+            if self._guard:
+                if self._child:
+                    self._guard.end(self._child)
+                self._guard.close()
 
     def _answer(self) -> None:
         while self._wait():

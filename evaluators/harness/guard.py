@@ -11,7 +11,7 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
-from . import container, kernel, landlock, seccomp, tree
+from . import cgroup, container, kernel, landlock, seccomp, tree
 
 BOOT = """import sys
 sys.path[:] = {folders!r} + [folder for folder in sys.path if folder]
@@ -20,6 +20,7 @@ sys.path[:] = sys.path[{count}:]
 for name in [name for name in sys.modules if name.partition(".")[0] in {forgotten!r}]:
     del sys.modules[name]
 main()"""
+UNCOUNTED_NICE = 15  # so that whoever counts a tree of processes gets to do so, where the kernel can't
 PROCESSES = 64  # of a candidate, threads included where the kernel counts
 
 
@@ -35,6 +36,12 @@ def started(harness: str, module: str, library: str = "") -> list[str]:
     return ["-c", text]
 
 
+def _import_only_from(folders: list[str]) -> None:
+    """Forgets the places of modules that no candidate may read, such as a checkout that is installed by its path."""
+    sys.path[:] = [path for path in sys.path if any(path.startswith(folder) for folder in folders)]
+    sys.path_importer_cache.clear()
+
+
 class Guard:
     """Forks candidates' processes and confines them. Made in the process that becomes the zygote."""
 
@@ -45,9 +52,16 @@ class Guard:
         self._uid = plan["uid"]
         self._changes_uid = self.level != "bare" and os.geteuid() == 0 and self._uid != 0
         self._container = container.Container.enter(plan) if self.level == "strict" else None
+        counted = self._container is not None or self._changes_uid
+        self._processes = PROCESSES + 8 if counted else 0
+        self._group = None if counted else cgroup.ProcessGroup.made(PROCESSES + 8)
         self._plan = plan
         self._landlock = landlock.abi()
-        self._filter = b"" if self.level == "bare" else seccomp.program(self._landlock >= landlock.SCOPES_SIGNALS)
+        self._filter = b""
+        if self.level != "bare":
+            signals = self._landlock >= landlock.SCOPES_SIGNALS or self._container is not None
+            self._filter = seccomp.program(signals, attributes=self._container is not None)
+        _import_only_from(plan["reads"])
 
     def _rules(self, scratch: str) -> landlock.Ruleset:
         """Returns what the calling process may open. Made for each candidate: a rule is of one folder, not of its name."""
@@ -83,10 +97,18 @@ class Guard:
             self._container.clear()
         return used
 
+    def close(self) -> None:
+        """Leaves nothing behind."""
+        if self._group:
+            self._group.remove()
+
     def confine(self, limits: Mapping[str, int], scratch: str) -> None:
         """Binds the calling process, which becomes a candidate's. There is no way back."""
-        counted = self._container is not None or self._changes_uid
-        tree.set_limits(**limits, processes=PROCESSES + 8 if counted else 0)
+        tree.set_limits(**limits, processes=self._processes)
+        if self._group:
+            self._group.enter()
+        elif not self._processes:
+            os.nice(UNCOUNTED_NICE)
         if self.level == "bare":
             return
         if self._changes_uid:

@@ -21,7 +21,7 @@ ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 LOAD, EQUAL, GREATER_EQUAL, ANY_BIT, AND, RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 NUMBER, ARCHITECTURE, ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 NAMESPACES = 0x7E020080  # the CLONE_NEW* flags that clone takes
-TIOCSTI, TIOCLINUX = 0x5412, 0x541C
+IOCTLS = (0x5412, 0x541C, 0x40086602, 0x401C5820)  # TIOCSTI, TIOCLINUX, FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR
 AF_UNIX, SOCK_STREAM, PRIO_PROCESS = 1, 1, 0
 
 # name: number on (x86_64, aarch64)
@@ -44,6 +44,13 @@ REFUSED = {
     "iopl": (172, -1), "ioperm": (173, -1), "lookup_dcookie": (212, 18), "memfd_create": (319, 279),
     "memfd_secret": (447, 447), "shmget": (29, 194), "semget": (64, 190), "msgget": (68, 186), "mq_open": (240, 180),
 }  # fmt: skip
+# Landlock lets an owner change these of any file; refused where the files are not on mounts that are only read from
+ATTRIBUTES = {
+    "chmod": (90, -1), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452), "chown": (92, -1),
+    "fchown": (93, 55), "lchown": (94, -1), "fchownat": (260, 54), "setxattr": (188, 5), "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7), "removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16),
+    "utime": (132, -1), "utimes": (235, -1), "futimesat": (261, -1), "utimensat": (280, 88),
+}  # fmt: skip
 SIGNALS = {
     "kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131), "rt_sigqueueinfo": (129, 138),
     "rt_tgsigqueueinfo": (297, 240), "pidfd_send_signal": (424, 424),
@@ -63,10 +70,11 @@ def available() -> bool:
     return MACHINE in ARCH
 
 
-def program(signals: bool) -> bytes:
-    """Returns the filter; `signals` says that they may be sent (Landlock keeps them within the sandbox)."""
+def program(signals: bool, attributes: bool) -> bytes:
+    """Returns the filter; `signals` may be sent where Landlock keeps them within the sandbox, `attributes` of files may be
+    changed where none but the candidate's own can be reached."""
     place = list(ARCH).index(MACHINE)
-    refused = [*REFUSED.values(), *(() if signals else SIGNALS.values())]
+    refused = [*REFUSED.values(), *(() if signals else SIGNALS.values()), *(() if attributes else ATTRIBUTES.values())]
     parts = [
         _step(LOAD, ARCHITECTURE),
         _step(EQUAL, ARCH[MACHINE], 1, 0),
@@ -76,7 +84,7 @@ def program(signals: bool) -> bytes:
         _refuse(EQUAL, CLONE3[place], errno.ENOSYS),  # its flags can't be seen; the C library falls back to clone
         *(_refuse(EQUAL, numbers[place], errno.EPERM) for numbers in refused if numbers[place] >= 0),
         _argument(CLONE[place], 0, _refuse(ANY_BIT, NAMESPACES, errno.EPERM)),
-        _argument(IOCTL[place], 1, _refuse(EQUAL, TIOCSTI, errno.EPERM) + _refuse(EQUAL, TIOCLINUX, errno.EPERM)),
+        _argument(IOCTL[place], 1, b"".join(_refuse(EQUAL, command, errno.EPERM) for command in IOCTLS)),
         _argument(SOCKETPAIR[place], 0, _require(AF_UNIX)),
         _argument(SOCKETPAIR[place], 1, _step(AND, 0xF) + _require(SOCK_STREAM)),
         _argument(SETPRIORITY[place], 0, _require(PRIO_PROCESS)),

@@ -35,13 +35,20 @@ def adopt_orphans() -> None:
     _prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def descendants(pid: int) -> list[int]:
-    """Returns the descendants of a process, parents before children."""
+def descendants(pid: int, most: int = 1 << 30) -> list[int]:
+    """Returns the descendants of a process, parents before children; no more of them are looked for once `most` are found."""
     found = [pid]
-    children = _children if os.path.exists(f"/proc/self/task/{os.getpid()}/children") else _children_by_scan()
+    children = _listed()
     for parent in found:  # grows while it is read
         found += children(parent)
+        if len(found) > most:
+            break
     return found[1:]
+
+
+def _listed() -> Callable[[int], list[int]]:
+    """Returns what lists a process's children."""
+    return _children if os.path.exists(f"/proc/self/task/{os.getpid()}/children") else _children_by_scan()
 
 
 def _children(pid: int) -> list[int]:
@@ -62,6 +69,29 @@ def _children_by_scan() -> Callable[[int], list[int]]:
     return lambda pid: parents.get(pid, [])
 
 
+def _kill_descendants() -> list[int]:
+    """Kills the descendants that are not in this process's own session (what evaluator.py started is); returns them."""
+    children, own, killed = _listed(), os.getsid(0), []
+    waiting = children(os.getpid())
+    for pid in waiting:  # grows while it is read
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            waiting += children(pid)
+            if os.getsid(pid) == own:
+                continue
+            killed.append(pid)
+            os.killpg(os.getpgid(pid), signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
+    return killed
+
+
+def end_strangers() -> None:
+    """Kills and reaps the descendants that a dead child of this process left, the ones in sessions of their own."""
+    while killed := _kill_descendants():
+        for pid in killed:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+
+
 def kill(pids: list[int]) -> None:
     """Sends SIGKILL to each process that is still there."""
     for pid in pids:
@@ -72,15 +102,22 @@ def kill(pids: list[int]) -> None:
 def end_all(first: int, contained: bool = False) -> tuple[int, float, float]:
     """Kills and reaps all descendants; returns the exit code of child `first`, and CPU seconds and peak MB of all.
 
-    `contained`: `first` is the first process of a PID namespace, which takes all of it along.
+    Groups are killed whole, which no fork escapes, and each process right after its children are listed; who loses its
+    parent becomes a child of this process. `contained`: `first` is the first process of a PID namespace, which takes all of
+    it along.
     """
     code, cpu_s, memory_mb = -signal.SIGKILL, 0.0, 0.0
+    wait = 0
     while True:
-        kill([first] if contained else descendants(os.getpid()))
+        if not wait:
+            kill([first])
+            if not contained:
+                _kill_descendants()
         try:
-            pid, status, usage = os.wait4(-1, 0)
+            pid, status, usage = os.wait4(-1, wait)
         except ChildProcessError:
             return code, cpu_s, memory_mb
+        wait = os.WNOHANG if pid else 0  # all that are dead, before the next look
         code = os.waitstatus_to_exitcode(status) if pid == first else code
         cpu_s += usage.ru_utime + usage.ru_stime
         memory_mb = max(memory_mb, usage.ru_maxrss / 1024)

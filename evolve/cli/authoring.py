@@ -13,12 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from evolve import config
-from evolve.cli.reading import show_json
+from evolve.cli.reading import measured, show_json
 from evolve.errors import ProblemError, RunError, UsageError
 from evolve.lineage import Run
 from evolve.problem import Problem, find_problem, load_problem, problem_names
 from evolve.proposer import build, tokens
-from evolve.proposer.prompt import number
 from evolve.runner import rundir
 from evolve.runner.launch import Setup
 from evolve.search import Search
@@ -30,19 +29,21 @@ console = Console(highlight=False, soft_wrap=True, emoji=False)
 
 
 def problems(arguments: argparse.Namespace) -> int:
-    found = [_described(load_problem(name)) for name in problem_names()]
+    found = [described(load_problem(name)) for name in problem_names()]
     if arguments.json:
         return show_json({"problems": found})
     for entry in found:
         console.print(f"[bold]{entry['name']}[/bold]  {entry['about']}")
         directions = ", ".join(f"{direction} {name}" for name, direction in entry["objectives"].items())
-        console.print(
-            f"    {directions}; stages {', '.join(entry['stages'])}; {entry['language']}", style="dim", markup=False
-        )
+        here = f"; runs here: no (needs {', '.join(entry['missing'])})" if entry["missing"] else ""
+        line = f"    {directions}; stages {', '.join(entry['stages'])}; {entry['language']}{here}"
+        console.print(line, style="dim", markup=False)
     return 0
 
 
-def _described(problem: Problem) -> dict[str, Any]:
+def described(problem: Problem) -> dict[str, Any]:
+    """Returns what `evolve problems --json` says of one problem."""
+    missing = _setup(str(problem.path), []).evaluator.missing(problem) if problem.requires else []
     about = next((line.strip("# ") for line in problem.description.splitlines() if line.strip("# ")), "")
     return {
         "name": problem.name,
@@ -54,7 +55,8 @@ def _described(problem: Problem) -> dict[str, Any]:
         "stages": [stage.name for stage in problem.stages],
         "params": dict(problem.params),
         "path": str(problem.path),
-        "runs_here": True,
+        "runs_here": not missing,
+        "missing": missing,
     }
 
 
@@ -64,13 +66,16 @@ def _described(problem: Problem) -> dict[str, Any]:
 def check(arguments: argparse.Namespace) -> int:
     setup = _setup(arguments.problem, arguments.words)
     files = _candidate_files(setup.problem, arguments.candidate)
-    evaluation = asyncio.run(_evaluate(setup, files))
+    if missing := setup.evaluator.missing(setup.problem):
+        evaluation = Evaluation(status=Status.SKIPPED, feedback=f"needs {', '.join(missing)}, not found here")
+    else:
+        evaluation = asyncio.run(_evaluate(setup, files))
     found = _checked(evaluation)
     if arguments.json:
         show_json(found)
     else:
         _show_check(setup.problem, found)
-    return 0 if evaluation.status is Status.OK else 1
+    return 0 if evaluation.status in (Status.OK, Status.SKIPPED) else 1
 
 
 def _setup(problem: str, words: list[str]) -> Setup:
@@ -100,8 +105,8 @@ def _candidate_files(problem: Problem, path: str | None) -> Files:
 
 async def _evaluate(setup: Setup, files: Files) -> Evaluation:
     """Runs the stages as a run would, thresholds in the objective's unit included."""
-    await setup.evaluator.start(setup.problem)
     try:
+        await setup.evaluator.start(setup.problem)
         return await setup.evaluator.evaluate(
             setup.problem,
             files,
@@ -116,15 +121,14 @@ async def _evaluate(setup: Setup, files: Files) -> Evaluation:
 
 
 def _checked(evaluation: Evaluation) -> dict[str, Any]:
-    same = ("metrics", "feedback")
     return {
         "status": evaluation.status.value,
-        "score": evaluation.score,
-        **{name: getattr(evaluation, name) for name in same},
+        **{name: getattr(evaluation, name) for name in ("score", "stderr", "n", "metrics", "feedback")},
         "features": dict(evaluation.features),
         "stages": [
             {
                 "name": outcome.stage,
+                "replicate": outcome.replicate,
                 "status": outcome.status.value,
                 "score": outcome.score,
                 "metrics": dict(outcome.metrics),
@@ -137,13 +141,15 @@ def _checked(evaluation: Evaluation) -> dict[str, Any]:
 
 def _show_check(problem: Problem, found: Mapping[str, Any]) -> None:
     console.print(f"{problem.name}: {found['status']}", style="bold", markup=False)
+    if found["stderr"] is not None:
+        console.print(measured(found), markup=False)
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("stage", "status", "metrics", "seconds"):
         table.add_column(heading)
     for stage in found["stages"]:
-        metrics = "  ".join(f"{name} {number(value)}" for name, value in stage["metrics"].items())
-        table.add_row(stage["name"], stage["status"], metrics, f"{stage['seconds']:.3f}")
-    console.print(table)
+        table.add_row(stage["name"], stage["status"], measured(stage), f"{stage['seconds']:.3f}")
+    if found["stages"]:
+        console.print(table)
     if found["feedback"]:
         console.print(found["feedback"], markup=False)
 
@@ -182,7 +188,8 @@ async def _first_prompt(setup: Setup) -> Prompt:
             f"problem={setup.problem.name}: the initial program ends as {evaluation.status}; 'evolve check' it"
         )
     same = {name: getattr(evaluation, name) for name in ("score", "metrics", "feedback", "features")}
-    parent = Candidate(id=first, status=evaluation.status, origin="initial", files=files, **same)
+    left = evaluation.artifacts()
+    parent = Candidate(id=first, status=evaluation.status, origin="initial", files=files, artifacts=left, **same)
     return _built(setup.problem, search, {first: parent})
 
 

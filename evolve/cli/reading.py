@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from evolve.proposer.prompt import number
 from evolve.runner import rundir
 
 console = Console(highlight=False, soft_wrap=True, emoji=False)
+NAMED = 4  # artifacts in a line
 
 
 def show_json(found: Any) -> int:
@@ -39,7 +41,7 @@ def runs(arguments: argparse.Namespace) -> int:
         console.print(f"No runs in {folder} or {folder / 'runs'}; start one with 'evolve run'.")
     for line in found:
         began = time.strftime("%Y-%m-%d %H:%M", time.localtime(line["created_at"]))
-        best = _metrics(line["best"]["metrics"]) if line["best"] else "no ok candidate"
+        best = measured(line["best"]) if line["best"] else "no ok candidate"
         asked = line["candidates"].get("asked", "?")
         where = shown_path(Path(line["folder"]))
         console.print(f"{began}  {line['state']:<11}  {line['problem']:<20}  {asked:>6}  {best}  {where}", markup=False)
@@ -64,9 +66,8 @@ def status(arguments: argparse.Namespace) -> int:
         "problem": f"{found['problem']}  seed {found['seed']}  isolation {found['isolation']}",
         "budget": "  ".join(f"{name} {value}" for name, value in found["budget"].items() if value is not None),
         "candidates": counts,
-        "best": f"candidate {found['best']['id']}  {_metrics(found['best']['metrics'])}"
-        if found["best"]
-        else "none yet",
+        "best": f"candidate {found['best']['id']}  {measured(found['best'])}" if found["best"] else "none yet",
+        **({"hold-out": held_out(found["holdout"])} if found["holdout"] else {}),
         "llm": "  ".join(f"{name} {found['llm'][name]}" for name in ("calls", "lost", "tokens_in", "tokens_out"))
         + ("  cost unknown" if cost is None else f"  cost ${cost:.4g}"),
         "busy": "  ".join(f"{name} {share:.0%}" for name, share in found["utilisation"].items()),
@@ -97,7 +98,11 @@ def _show(run: Run, candidate: int, as_json: bool) -> int:
     if found["inspirations"]:
         came += f"  inspirations {', '.join(map(str, found['inspirations']))}"
     console.print(came, markup=False)
-    for text in (found["hypothesis"], _metrics(found["metrics"]), found["feedback"].strip()):
+    holdout = f"hold-out: {held_out(found['holdout'])}" if found["holdout"] else ""
+    left = [f"{one['name']} ({one['kind']}, {one['size']:,} bytes)" for one in found["artifacts"]]
+    more = f" and {len(left) - NAMED} more (--json names them)" if len(left) > NAMED else ""
+    artifacts = f"artifacts: {', '.join(left[:NAMED])}{more}" if left else ""
+    for text in (found["hypothesis"], measured(found), holdout, artifacts, found["feedback"].strip()):
         if text:
             console.print(text, markup=False)
     for path, text in found["files"].items():
@@ -117,7 +122,7 @@ def lineage(arguments: argparse.Namespace) -> int:
     for entry in found:
         gain = f"  {entry['score'] - before:+.6g}" if before is not None and entry["score"] is not None else ""
         what = entry["title"] or entry["operator"]
-        told = _metrics(entry["metrics"]) if entry["status"] == "ok" else entry["status"]
+        told = measured(entry) if entry["status"] == "ok" else entry["status"]
         others = f"  with {', '.join(map(str, entry['inspirations']))}" if entry["inspirations"] else ""
         console.print(f"{entry['id']:>6}  island {entry['island']}  {told}{gain}  {what}{others}", markup=False)
         before = entry["score"] if entry["score"] is not None else before
@@ -147,5 +152,19 @@ def export(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _metrics(metrics: dict[str, float | None]) -> str:
-    return "  ".join(f"{name} {number(value) if value is not None else 'none'}" for name, value in metrics.items())
+def measured(found: Mapping[str, Any]) -> str:
+    """Returns metrics in one line; the one that ranks with its standard error, where it is a mean over replicates."""
+    ranks = next(
+        (n for n, v in found["metrics"].items() if v is not None and abs(v) == abs(found["score"] or 0.0)), None
+    )
+    error = f" ± {found['stderr']:.2g} (n = {found['n']})" if found.get("stderr") is not None else ""
+    return "  ".join(
+        f"{name} {number(value) if value is not None else 'none'}{error if name == ranks else ''}"
+        for name, value in found["metrics"].items()
+    )
+
+
+def held_out(found: Mapping[str, Any]) -> str:
+    """Returns what the best came to on the instances kept for the end."""
+    told = measured({"score": None, **found}) if found["status"] == "ok" else found["status"]
+    return f"{told}  (candidate {found['candidate']}, instances {found['instances']})"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from rich.console import Console
 
-from evolve.cli.reading import shown_path
+from evolve.cli.reading import held_out, shown_path
+from evolve.lineage import Run
 from evolve.runner.launch import Ended
 
 
@@ -20,8 +23,11 @@ def report(ended: Ended) -> int:
         print(f"evolve: {ended.reason}; mend it and run 'evolve resume {where}'", file=sys.stderr)  # noqa: T201
         return 1
     console.print(f"\n{ended.state.capitalize()} ({ended.reason}). The run is {where}")
-    best = _best(ended)
-    more = "" if ended.state == "interrupted" else f" {_larger(ended)}"
+    run = Run(ended.ref, ended.ref.open())
+    best = run.store.best(run.run_id) or 1
+    if (holdout := run.holdout()) is not None:
+        console.print(f"Hold-out: {held_out(holdout)}", markup=False)
+    more = "" if ended.state == "interrupted" else f" {_larger(ended.reason, run.row()['config']['budget'])}"
     for command, what in (
         (f"evolve best {where}", "the best program"),
         (f"evolve lineage {where} {best}", "how it came about"),
@@ -31,12 +37,7 @@ def report(ended: Ended) -> int:
     return 0 if ended.state == "finished" else 1
 
 
-def _best(ended: Ended) -> int:
-    return ended.ref.open().best(ended.ref.run_id) or 1
-
-
-def _larger(ended: Ended) -> str:
+def _larger(reason: str, budget: Mapping[str, Any]) -> str:
     """Returns the word that lets a finished run go on: twice the budget that ended it."""
-    budget = ended.ref.open().run(ended.ref.run_id)["config"]["budget"]
-    name = next((name for name in budget if f"budget.{name}" in ended.reason), "candidates")
+    name = next((name for name in budget if f"budget.{name}" in reason), "candidates")
     return f"budget.{name}={2 * (budget[name] or 100):g}"

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from evolve.lineage.run import Run
+from evolve.types import HOLDOUT
 
-MEASURED = ("seconds", "turn_s", "cpu_s", "memory_mb", "node")
+MEASURED = ("seconds", "turn_s", "cpu_s", "memory_mb", "node", "node_class", "isolation")
 
 
 def lines(run: Run, measured: bool = True) -> Iterator[str]:
@@ -17,6 +18,8 @@ def lines(run: Run, measured: bool = True) -> Iterator[str]:
     rows = {row["id"]: row for row in run.store.rows(run.run_id)}
     stages: dict[int, list[Any]] = {}
     for row in run.store.evaluation_rows(run.run_id):
+        if row["stage"] == HOLDOUT:
+            continue  # depends on where a run was stopped, and changes nothing in it
         stages.setdefault(row["candidate"], []).append(row)
     bodies = run.store.texts(run.run_id, {digest for row in rows.values() for digest in (row["files"] or {}).values()})
     for event in run.store.events(run.run_id):
@@ -37,11 +40,9 @@ def lines(run: Run, measured: bool = True) -> Iterator[str]:
 
 
 def _outcome(row: Any) -> dict[str, Any]:
-    return {name: row[name] for name in ("metrics", "features", "feedback")}
+    return {name: row[name] for name in ("metrics", "features", "feedback", "stderr", "n")}
 
 
 def _stage(row: Any) -> dict[str, Any]:
-    return {
-        name: row[name]
-        for name in ("stage", "status", "score", "metrics", "features", "feedback", "instances", "revision")
-    }
+    same = ("stage", "replicate", "status", "score", "metrics", "features", "feedback", "instances", "revision")
+    return {name: row[name] for name in same}

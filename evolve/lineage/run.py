@@ -9,10 +9,11 @@ from typing import Any
 
 from evolve.errors import RunError
 from evolve.population import Store, is_dead
+from evolve.population.store import Row
 from evolve.population.writer import STALE_S
 from evolve.runner.meter import utilisation
 from evolve.runner.rundir import RunRef, find
-from evolve.types import Candidate
+from evolve.types import HOLDOUT, Artifact, Candidate
 
 
 class Run:
@@ -63,6 +64,7 @@ class Run:
                 "asked": sum(counts.values()) + in_flight,
             },
             "best": None if best is None else _brief(self.candidate(best)),
+            "holdout": self.holdout(),
             "llm": {
                 **{name: totals[name] for name in ("calls", "lost", "tokens_in", "tokens_out")},
                 "cost_usd": None if unpriced else round(float(totals["cost_usd"]), 6),
@@ -73,6 +75,13 @@ class Run:
             },
             "wall_s": round(wall_s, 3),
         }
+
+    def holdout(self) -> dict[str, Any] | None:
+        """Returns what the newest best came to on the instances kept for the end: candidate, status, metrics, instances."""
+        row = self.store.holdout_row(self.run_id)
+        if row is None:
+            return None
+        return {**{name: row[name] for name in ("candidate", "status", "metrics")}, "instances": len(row["instances"])}
 
     # ------------------------------------------------------------ candidates
 
@@ -89,16 +98,16 @@ class Run:
     def shown(self, candidate: int) -> dict[str, Any]:
         """Returns what `evolve show --json` and `evolve best --json` print."""
         found = self.candidate(candidate)
-        stages = [
-            {
-                name: row[name]
-                for name in ("stage", "status", "score", "metrics", "seconds", "cpu_s", "memory_mb", "node")
-            }
-            for row in self.store.evaluation_rows(self.run_id, candidate)
-        ]
+        columns = ("stage", "replicate", "status", "score", "metrics", "seconds", "cpu_s", "memory_mb")
+        where = ("node", "node_class", "isolation")
+        rows = [row for row in self.store.evaluation_rows(self.run_id, candidate) if row["stage"] != HOLDOUT]
+        left = self.store.artifacts(self.run_id, [candidate], Artifact.HEAD)
+        holdout = self.holdout()
         same = (
             "id",
             "score",
+            "stderr",
+            "n",
             "island",
             "origin",
             "operator",
@@ -106,17 +115,22 @@ class Run:
             "title",
             "hypothesis",
             "feedback",
-            "duplicate_of",
         )
         return {
-            **{name: getattr(found, name) for name in same},
+            **{name: getattr(found, name) for name in (*same, "duplicate_of")},
             "status": found.status or "in_flight",
             "inspirations": list(found.inspirations),
             "metrics": dict(found.metrics),
             "features": dict(found.features),
-            "stages": stages,
+            "stages": [{name: row[name] for name in (*columns, *where)} for row in rows],
+            "holdout": holdout if holdout and holdout["candidate"] == candidate else None,
+            "artifacts": [_named(Artifact.of(_path(row), row["body"], row["size"])) for row in left],
             "files": dict(found.files),
         }
+
+    def artifacts(self, candidate: int) -> dict[str, bytes]:
+        """Returns what a candidate's evaluations left, by stage (and `.replicate` from the second one on) and name."""
+        return {_path(row): row["body"] for row in self.store.artifacts(self.run_id, [candidate])}
 
     def ancestors(self, candidate: int) -> list[Candidate]:
         """Returns the line of parents from the initial program to the candidate itself."""
@@ -153,8 +167,19 @@ def _brief(candidate: Candidate) -> dict[str, Any]:
         "id": candidate.id,
         "status": candidate.status or "in_flight",
         "score": candidate.score,
+        "stderr": candidate.stderr,
+        "n": candidate.n,
         "metrics": dict(candidate.metrics),
     }
+
+
+def _path(row: Row) -> str:
+    replicate = f".{row['replicate']}" if row["replicate"] else ""
+    return f"{row['stage']}{replicate}/{row['name']}"
+
+
+def _named(artifact: Artifact) -> dict[str, Any]:
+    return {name: getattr(artifact, name) for name in ("name", "kind", "size")}
 
 
 def _diff(path: str, a: Candidate, b: Candidate) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import JSON, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text
 from sqlalchemy.types import BigInteger
 
-VERSION = 1
+VERSION = 2
 
 tables = MetaData()
 
@@ -45,7 +45,8 @@ events = Table(
     Column("at", Float, nullable=False),
 )
 
-# `files` maps a path to the hash of its text; status is null while the candidate is in flight
+# `files` maps a path to the hash of its text; status is null while the candidate is in flight; `stderr` is that of the score
+# over the `n` replicates
 candidates = Table(
     "candidates",
     tables,
@@ -58,6 +59,8 @@ candidates = Table(
     Column("inspirations", JSON, nullable=False),
     Column("status", String(20)),
     Column("score", Float),
+    Column("stderr", Float),
+    Column("n", Integer),
     Column("stage", String(60), nullable=False, default=""),
     Column("metrics", JSON, nullable=False),
     Column("features", JSON, nullable=False),
@@ -102,7 +105,8 @@ calls = Table(
 )
 Index("calls_by_candidate", calls.c.run_id, calls.c.candidate)
 
-# one stage of one candidate; `revision` counts rescorings, `draw` names the instances' draw
+# one stage of one candidate, or its hold-out; `revision` counts rescorings, `replicate` goes on counting where a candidate is
+# evaluated again
 evaluations = Table(
     "evaluations",
     tables,
@@ -123,6 +127,9 @@ evaluations = Table(
     Column("cpu_s", Float, nullable=False),
     Column("memory_mb", Float, nullable=False),
     Column("node", String(200), nullable=False),
+    Column("node_class", JSON, nullable=False),
+    Column("isolation", String(20), nullable=False),
+    Column("curve", JSON, nullable=False),
 )
 Index("evaluations_by_candidate", evaluations.c.run_id, evaluations.c.candidate)
 

@@ -18,8 +18,8 @@ from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from evolve.errors import RunError, StoreError
 from evolve.population import schema
-from evolve.population.schema import calls, candidates, evaluations, events, runs, texts
-from evolve.types import Candidate, Event, Files, Status
+from evolve.population.schema import artifacts, calls, candidates, evaluations, events, runs, texts
+from evolve.types import HOLDOUT, Artifact, Candidate, Event, Files, Status
 
 NETWORK_FILE_SYSTEMS = (
     "nfs",
@@ -193,7 +193,12 @@ class Store:
         """Returns whole candidates with their files, by id; ids that are unknown are absent."""
         rows = self.rows(run_id, ids)
         bodies = self.texts(run_id, [digest for row in rows for digest in (row["files"] or {}).values()])
-        return {row["id"]: _candidate(row, bodies) for row in rows}
+        left: dict[int, list[Artifact]] = {}
+        last = {row["id"]: row["stage"] for row in rows}
+        for row in self.artifacts(run_id, list(last), Artifact.HEAD):
+            if (row["stage"], row["replicate"]) == (last[row["candidate"]], 0):
+                left.setdefault(row["candidate"], []).append(Artifact.of(row["name"], row["body"], row["size"]))
+        return {row["id"]: _candidate(row, bodies, left.get(row["id"], ())) for row in rows}
 
     def candidate(self, run_id: str, candidate: int) -> Candidate:
         found = self.candidates(run_id, [candidate])
@@ -256,6 +261,38 @@ class Store:
         with self.reading() as connection:
             return list(connection.execute(query.order_by(evaluations.c.candidate, evaluations.c.id)).mappings())
 
+    def holdout_row(self, run_id: str) -> Row | None:
+        """Returns the newest evaluation on the instances kept for the end that came to a result."""
+        query = select(evaluations).where(evaluations.c.run_id == run_id, evaluations.c.stage == HOLDOUT)
+        known = query.where(evaluations.c.status != Status.INFRA.value).order_by(evaluations.c.id.desc())
+        with self.reading() as connection:
+            return connection.execute(known.limit(1)).mappings().first()
+
+    def measured_on(self, run_id: str, key: str) -> str:
+        """Returns the hardware that a run is measured on: the first cpu_model or gpu_model of its ok evaluations, or ""."""
+        model = evaluations.c.node_class[key].as_string()
+        query = select(model).where(evaluations.c.run_id == run_id, evaluations.c.status == "ok", model != "")
+        return str(self._scalar(query.order_by(evaluations.c.id).limit(1)) or "")
+
+    def artifacts(self, run_id: str, ids: Sequence[int], most: int | None = None) -> list[Row]:
+        """Returns candidates' artifacts: candidate, evaluation, stage, replicate, name, size, body (of `most` bytes)."""
+        body = artifacts.c.body if most is None else func.substr(artifacts.c.body, 1, most, type_=sa.LargeBinary)
+        at = (evaluations.c.run_id == artifacts.c.run_id) & (evaluations.c.id == artifacts.c.evaluation)
+        query = select(
+            evaluations.c.candidate, evaluations.c.id.label("evaluation"), evaluations.c.stage, evaluations.c.replicate,
+            artifacts.c.name, func.length(artifacts.c.body).label("size"), body.label("body"),
+        ).join(evaluations, at).where(artifacts.c.run_id == run_id).order_by(evaluations.c.id, artifacts.c.name)  # fmt: skip
+        found: list[Row] = []
+        with self.reading() as connection:
+            for part in _chunks(sorted(set(ids))):
+                found += connection.execute(query.where(evaluations.c.candidate.in_(part))).mappings()
+        return found
+
+    def artifact_bytes(self, run_id: str) -> int:
+        return int(
+            self._scalar(select(func.sum(func.length(artifacts.c.body))).where(artifacts.c.run_id == run_id)) or 0
+        )
+
     def evaluations(self, run_id: str, but: Sequence[int] = ()) -> int:
         """Returns how many stage runs there are, those of some candidates left out."""
         query = select(func.count()).select_from(evaluations).where(evaluations.c.run_id == run_id)
@@ -290,11 +327,12 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _candidate(row: Row, bodies: Mapping[str, str]) -> Candidate:
+def _candidate(row: Row, bodies: Mapping[str, str], left: Iterable[Artifact]) -> Candidate:
     files: Files = {path: bodies[content] for path, content in (row["files"] or {}).items()}
     same = ("id", "island", "origin", "operator", "parent", "title", "hypothesis", "score", "metrics", "feedback")
     return Candidate(
-        **{name: row[name] for name in same},
+        **{name: row[name] for name in (*same, "stderr", "n")},
+        artifacts=tuple(left),
         status=Status(row["status"]) if row["status"] else None,
         inspirations=tuple(row["inspirations"]),
         files=files,

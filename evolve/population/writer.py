@@ -198,7 +198,18 @@ class Writer:
         return [(sa.update(calls).where(sent).values(state="lost"), {"b_run_id": self.run_id})]
 
     def evaluation(self, evaluation: int, candidate: int, outcome: StageOutcome) -> Change:
-        same = ("stage", "score", "feedback", "seconds", "turn_s", "cpu_s", "memory_mb", "node")
+        same = (
+            "stage",
+            "replicate",
+            "score",
+            "feedback",
+            "seconds",
+            "turn_s",
+            "cpu_s",
+            "memory_mb",
+            "node",
+            "isolation",
+        )
         row = self._row(
             id=evaluation,
             candidate=candidate,
@@ -206,6 +217,8 @@ class Writer:
             metrics=_json(outcome.metrics),
             features=_json(outcome.features),
             instances=[dict(instance) for instance in outcome.instances],
+            node_class=dict(outcome.node_class),
+            curve=[list(point) for point in outcome.curve],
             **{name: getattr(outcome, name) for name in same},
         )
         kept = [self._row(evaluation=evaluation, name=name, body=body) for name, body in outcome.artifacts.items()]

@@ -9,9 +9,11 @@ from importlib import resources
 
 from evolve.problem import Problem
 from evolve.proposer.edits import START
-from evolve.types import Candidate, Files, Prompt, Status
+from evolve.types import Artifact, Candidate, Files, Prompt, Status
 
 FEEDBACK_CHARS = 3000
+ARTIFACTS_NAMED = 20
+ARTIFACTS_CHARS = 6000  # of all texts that an evaluation left; of each there are Artifact.HEAD at most
 LANGUAGES = {"py": "python", "cpp": "cpp", "rs": "rust", "js": "javascript", "ts": "typescript", "md": "markdown"}
 
 
@@ -30,6 +32,7 @@ def build(
         *(("knowledge", text) for text in [problem.knowledge] if text),
         *((f"inspiration {c.id}", _inspiration(problem, c, parent)) for c in inspirations),
         ("parent", _parent(problem, parent)),
+        *(("artifacts", _artifacts(parent.artifacts)) for _ in parent.artifacts[:1]),
         *(("tried", _tried(problem, parent, tried)) for _ in tried[:1]),
         ("answer", _answer(problem, operator)),
     ]
@@ -106,6 +109,20 @@ def _parent(problem: Problem, parent: Candidate) -> str:
     return render(
         "parent", {"id": str(parent.id), "measured": "\n".join(lines) + "\n", "files": _files(parent.files, problem)}
     )
+
+
+def _artifacts(found: Sequence[Artifact]) -> str:
+    """Shows the beginnings of texts while there is room, and names all else."""
+    lines, left = [], ARTIFACTS_CHARS
+    for one in sorted(found, key=lambda one: one.name)[:ARTIFACTS_NAMED]:
+        lines.append(f"{one.name} ({one.kind}, {one.size:,} bytes)")
+        if one.head.strip() and len(one.head) <= left:
+            left -= len(one.head)
+            lines[-1] += (
+                f"{', its beginning' if len(one.head) < one.size else ''}:\n{_fenced(one.name, one.head, False)}"
+            )
+    more = [f"... and {len(found) - len(lines)} more"] if len(found) > len(lines) else []
+    return render("artifacts", {"artifacts": "\n".join(lines + more)})
 
 
 def _metrics(problem: Problem, candidate: Candidate) -> str:

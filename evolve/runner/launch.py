@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,12 +21,13 @@ from evolve.population import Store, Writer, create_run, delete_run
 from evolve.population.store import Row
 from evolve.problem import Problem
 from evolve.proposer import build
-from evolve.runner import rundir
+from evolve.runner import confirm, rundir
+from evolve.runner.artifacts import ArtifactSpace
 from evolve.runner.budget import Budget, Spent
 from evolve.runner.pending import read_pending
 from evolve.runner.runner import Evaluator, Runner
 from evolve.search import Search
-from evolve.types import Candidate, Evaluation, Files, Status
+from evolve.types import Candidate, Evaluation, Files, StageOutcome, Status
 
 DISTRIBUTION = "evolve-engine"
 
@@ -49,6 +51,7 @@ class Setup:
     provider: Provider
     evaluator: Evaluator
     budget: Budget
+    artifact_mb: float = 200.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,12 +94,18 @@ async def resume(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen)
     state = "interrupted" if before == "running" else before
     try:
         search = Search.load(store.events(ref.run_id), **setup.search_settings)
-        async with _started(setup, founding=not search.size) as founders:  # killed before it had any
+        measured_on = store.measured_on(ref.run_id, setup.problem.comparable_on)
+        async with _started(setup, not search.size, measured_on) as founders:  # founding: killed before it had any
             _show_price(setup, founders, screen)
             spent = _spent(store, ref.run_id, search.open())
             runner = _runner(setup, search, store, writer, spent, screen, resumed=True)
             state = "interrupted"
-            return await _carry_out(runner, ref, screen, founders, config=dict(setup.config), words=list(setup.words))
+            settings = {
+                "config": dict(setup.config),
+                "words": list(setup.words),
+                "isolation": setup.evaluator.isolation,
+            }
+            return await _carry_out(runner, ref, screen, founders, **settings)
     except BaseException:
         with suppress(StoreError):
             writer.release(state)
@@ -107,13 +116,16 @@ async def resume(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen)
 
 
 @asynccontextmanager
-async def _started(setup: Setup, founding: bool) -> AsyncIterator[list[tuple[Files, Evaluation]]]:
+async def _started(
+    setup: Setup, founding: bool, measured_on: str = ""
+) -> AsyncIterator[list[tuple[Files, Evaluation]]]:
     """Starts the evaluator, then the provider while the initial programs are evaluated; closes both whatever happens.
 
     Not all at once: Ray starts in an environment without keys, in which a provider would miss its own.
     """
     try:
-        await setup.evaluator.start(setup.problem)
+        _check_requirements(setup)
+        await setup.evaluator.start(setup.problem, measured_on)
         founders, started = await asyncio.gather(
             _founders(setup) if founding else asyncio.sleep(0, []), setup.provider.start(), return_exceptions=True
         )
@@ -127,9 +139,18 @@ async def _started(setup: Setup, founding: bool) -> AsyncIterator[list[tuple[Fil
                 logging.getLogger("evolve").warning("while closing: %s", result)
 
 
+def _check_requirements(setup: Setup) -> None:
+    """Raises RunError where this machine lacks what the problem requires."""
+    lacking = ", ".join(setup.evaluator.missing(setup.problem))
+    if lacking:
+        raise RunError(
+            f"problem={setup.problem.name}: needs {lacking}, not found here; install it, or run it elsewhere"
+        )
+
+
 async def _founders(setup: Setup) -> list[tuple[Files, Evaluation]]:
     """Evaluates the initial programs. Raises RunError with the reason unless one of them is ok."""
-    found = []
+    found: list[tuple[Files, Evaluation]] = []
     for index, files in enumerate(setup.problem.initials):
         evaluation = await setup.evaluator.evaluate(
             setup.problem,
@@ -140,6 +161,10 @@ async def _founders(setup: Setup) -> list[tuple[Files, Evaluation]]:
             done=(),
             on_stage=lambda outcome: None,
         )
+        best = max((e.score for _, e in found if e.score is not None), default=None)
+        if confirm.is_due(evaluation, best):
+            again = partial(_again, setup, files, index)
+            evaluation = await confirm.confirmed(again, setup.problem, evaluation)
         found.append((files, evaluation))
     if any(evaluation.status is Status.OK for _, evaluation in found):
         return found
@@ -150,10 +175,13 @@ async def _founders(setup: Setup) -> list[tuple[Files, Evaluation]]:
         else f"the initial program ends as {first.status}"
     )
     lines = [line.strip() for line in first.feedback.strip().splitlines() if line.strip()]
-    raise RunError(
-        f"problem={setup.problem.name}: {whose}: {lines[-1] if lines else 'no reason given'}; "
-        f"'evolve check {setup.config['problem']}' shows all of it"
-    )
+    more = "" if first.status is Status.SUSPECT else f"; 'evolve check {setup.config['problem']}' shows all of it"
+    raise RunError(f"problem={setup.problem.name}: {whose}: {lines[-1] if lines else 'no reason given'}{more}")
+
+
+async def _again(setup: Setup, files: Files, index: int, replicate: int) -> StageOutcome:
+    evaluator, problem = setup.evaluator, setup.problem
+    return await evaluator.measure(problem, files, candidate=index + 1, draw_seed=index, replicate=replicate)
 
 
 def _show_price(setup: Setup, founders: Sequence[tuple[Files, Evaluation]], screen: Screen) -> None:
@@ -229,7 +257,8 @@ def _runner(
         counts={Status(status): n for status, n in store.counts(writer.run_id).items() if status},
         fingerprints=store.fingerprints(writer.run_id),
         pending=read_pending(store, writer.run_id, search) if resumed else None,
-        note=_noting(screen),
+        note=(note := _noting(screen)),
+        artifacts=ArtifactSpace(setup.artifact_mb, store.artifact_bytes(writer.run_id), note),
     )
 
 
@@ -263,6 +292,7 @@ async def _carry_out(
     runner.writer.start()
     try:
         with _log_file(ref), _signals(runner), screen.watch(runner):
+            runner.note("isolation", runner.evaluator.isolation)
             if settings:
                 await runner.writer.write(runner.writer.calls_lost(), runner.writer.run_columns(**settings))
             if founders:

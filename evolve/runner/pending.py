@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from evolve.population import Store
@@ -51,7 +52,11 @@ def read_pending(store: Store, run_id: str, search: Search) -> Pending:
             status = Status(event.data["status"]) if event.data["status"] else None
             files = {path: bodies[content] for path, content in event.data["files"].items()}
             pending.proposed[candidate] = Proposed(files=files, status=status, **known)
-            pending.stages[candidate] = [_outcome(row) for row in store.evaluation_rows(run_id, candidate)]
+            bodies_of: dict[int, dict[str, bytes]] = {}
+            for row in store.artifacts(run_id, [candidate]):
+                bodies_of.setdefault(row["evaluation"], {})[row["name"]] = row["body"]
+            rows = store.evaluation_rows(run_id, candidate)
+            pending.stages[candidate] = [_outcome(row, bodies_of.get(row["id"], {})) for row in rows]
     return pending
 
 
@@ -66,8 +71,13 @@ def _add_calls(pending: Pending, store: Store, run_id: str, candidate: int) -> N
         pending.answers[candidate] = store.texts(run_id, [done[-1]])[done[-1]]
 
 
-def _outcome(row: Row) -> StageOutcome:
-    same = ("stage", "metrics", "features", "score", "feedback", "seconds", "turn_s", "cpu_s", "memory_mb", "node")
+def _outcome(row: Row, artifacts: Mapping[str, bytes]) -> StageOutcome:
+    same = ("stage", "replicate", "metrics", "features", "score", "feedback", "node", "node_class", "isolation")
+    measured = ("seconds", "turn_s", "cpu_s", "memory_mb")
     return StageOutcome(
-        status=Status(row["status"]), instances=tuple(row["instances"]), **{name: row[name] for name in same}
+        status=Status(row["status"]),
+        instances=tuple(row["instances"]),
+        artifacts=artifacts,
+        curve=tuple((step, value) for step, value in row["curve"]),
+        **{name: row[name] for name in (*same, *measured)},
     )

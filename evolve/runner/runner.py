@@ -15,7 +15,8 @@ from evolve.population import Store, Writer, digest
 from evolve.population.writer import Change
 from evolve.problem import Problem
 from evolve.proposer import EditError, apply, build, fingerprint
-from evolve.runner import calls
+from evolve.runner import calls, confirm
+from evolve.runner.artifacts import ArtifactSpace
 from evolve.runner.budget import Budget, Spent
 from evolve.runner.calls import OutOfMoney
 from evolve.runner.meter import Meter
@@ -46,9 +47,14 @@ class Evaluator(Protocol):
     def slots(self) -> int: ...
 
     @property
-    def isolation(self) -> str: ...
+    def isolation(self) -> str:
+        """The level of all workers; known after `start`."""
 
-    async def start(self, problem: Problem) -> None: ...
+    def missing(self, problem: Problem) -> list[str]:
+        """Returns what the problem requires and the machine here is known to lack."""
+
+    async def start(self, problem: Problem, measured_on: str = "") -> None:
+        """Raises EvolveError where a run that was measured on that model of CPU or GPU can't go on here."""
 
     async def evaluate(
         self,
@@ -62,6 +68,18 @@ class Evaluator(Protocol):
         on_stage: Callable[[StageOutcome], None],
     ) -> Evaluation:
         """Returns the outcome; stages in `done` stand and are not run again. Each new one is given to `on_stage` at once."""
+
+    async def measure(
+        self,
+        problem: Problem,
+        files: Files,
+        *,
+        candidate: int,
+        draw_seed: int,
+        replicate: int = 0,
+        holdout: bool = False,
+    ) -> StageOutcome:
+        """Runs the last stage alone, once more: as one more replicate, or on the hold-out's instances."""
 
     async def close(self) -> None: ...
 
@@ -89,6 +107,7 @@ class Runner:
         counts: dict[Status, int] | None = None,
         fingerprints: dict[str, int] | None = None,
         pending: Pending | None = None,
+        artifacts: ArtifactSpace | None = None,
         note: Callable[[str, str], None] = lambda kind, text: None,
         clock: Callable[[], float] = time.monotonic,
     ):
@@ -116,6 +135,9 @@ class Runner:
         self._backlog: deque[int] = deque()
         self._proposed: dict[int, Proposed] = {}
         self._results: dict[int, Evaluation] = {}
+        self._confirmed: dict[int, bool] = {}  # results with a second evaluation -> whether that has ended
+        self._artifacts = artifacts or ArtifactSpace(note=note)
+        self._held_out: set[int] = set()
         self._proposals: set[asyncio.Task[None]] = set()
         self._evaluations: set[asyncio.Task[None]] = set()
         self._durable: dict[int, asyncio.Future[None]] = {}  # proposed and not yet evaluated -> its row's commit
@@ -196,7 +218,20 @@ class Runner:
         except Exception as error:  # noqa: BLE001 - called by the loop, where nobody would see it
             self._fail(error)
         if not self._proposals and not self._evaluations:
+            self._end()
+
+    def _end(self) -> None:
+        """Ends a run in which nothing is left to do, but for the hold-out."""
+        self._settle()
+        try:
+            best = self._to_hold_out()
+        except EvolveError as error:
+            self._fail(error)
+            best = None
+        if best is None:
             self._done.set()
+        else:
+            self._start(self._evaluations, self._hold_out(best))
 
     def _limits_reached(self) -> list[str]:
         self.spent.candidates = self.search.asked
@@ -259,9 +294,8 @@ class Runner:
             while self.search.window is not None and self._may_ask():
                 self._ask()
             for candidate in list(self._results):
-                if self.search.may_tell(
-                    candidate, asking_ended=bool(self._limits_reached()) or self.state == "finished"
-                ):
+                ended = bool(self._limits_reached()) or self.state == "finished"
+                if self.search.may_tell(candidate, asking_ended=ended) and not self._confirms(candidate):
                     self._tell(candidate, self._results.pop(candidate))
                     told = True
 
@@ -367,14 +401,66 @@ class Runner:
                 proposed.files,
                 candidate=candidate,
                 thresholds=self._asked[candidate].thresholds,
-                draw_seed=int(generator(self.search.seed, "draw", candidate).integers(2**63)),
-                done=self._pending.stages.pop(candidate, []),
+                draw_seed=self._draw_seed(candidate),
+                done=[o for o in self._pending.stages.get(candidate, []) if o.replicate < self._replicates(o.stage)],
                 on_stage=lambda outcome: self._wrote(self._stage(candidate, outcome)),
             )
 
+    async def _measure(self, candidate: int, files: Files, **what: Any) -> StageOutcome:
+        """Runs the last stage alone, as one more `replicate` or as the `holdout`."""
+        seed = self._draw_seed(candidate)
+        return await self.evaluator.measure(self.problem, files, candidate=candidate, draw_seed=seed, **what)
+
+    def _draw_seed(self, candidate: int) -> int:
+        return int(generator(self.search.seed, "draw", candidate).integers(2**63))
+
+    def _replicates(self, stage: str) -> int:
+        return self.problem.stage(stage).replicates
+
     def _stage(self, candidate: int, outcome: StageOutcome) -> Change:
         self._last_evaluation += 1
-        return self.writer.evaluation(self._last_evaluation, candidate, outcome)
+        return self.writer.evaluation(self._last_evaluation, candidate, self._artifacts.fit(outcome))
+
+    def _confirms(self, candidate: int) -> bool:
+        """Says whether a result that is about to be the best waits for its second evaluation; starts that in a free slot."""
+        ended, best = self._confirmed.get(candidate), self.search.best
+        if ended is not None:
+            return not ended
+        if not confirm.is_due(self._results[candidate], self.search.score(best) if best else None):
+            return False
+        if len(self._evaluations) < self.evaluator.slots:
+            self._confirmed[candidate] = False
+            self._start(self._evaluations, self._confirm(candidate))
+        return True
+
+    async def _confirm(self, candidate: int) -> None:
+        stored = [o for o in self._pending.stages.get(candidate, []) if o.replicate >= self._replicates(o.stage)]
+        with self.evaluator_meter.occupied():
+            self._results[candidate] = await confirm.confirmed(
+                lambda replicate: self._measure(candidate, self._proposed[candidate].files, replicate=replicate),
+                self.problem,
+                self._results[candidate],
+                stored=stored,
+                on_stage=lambda outcome: self._wrote(self._stage(candidate, outcome)),
+            )
+        self._confirmed[candidate] = True
+
+    def _to_hold_out(self) -> int | None:
+        """Returns the best candidate of a run that has ended in order, unless the hold-out was run on it."""
+        best = self.search.best
+        if not self.problem.holdout or self.state not in ("finished", "interrupted") or best in (None, *self._held_out):
+            return None
+        row = self.store.holdout_row(self.writer.run_id)
+        return None if row is not None and row["candidate"] == best else best
+
+    async def _hold_out(self, candidate: int) -> None:
+        """Evaluates the best on the instances kept for the end; its row is read by people alone."""
+        self._held_out.add(candidate)
+        files = self._candidates([candidate])[candidate].files
+        with self.evaluator_meter.occupied():
+            outcome = await self._measure(candidate, files, holdout=True)
+        self.spent.evaluations += 1
+        self._wrote(self._stage(candidate, outcome))
 
     def _tell(self, candidate: int, evaluation: Evaluation) -> None:
         self._write(*self._told(candidate, evaluation))
@@ -383,13 +469,14 @@ class Runner:
         """Tells the search; returns what the population is to keep of it."""
         before = self.search.best
         self.spent.evaluations += len(evaluation.stages)
-        scores = {outcome.stage: outcome.score for outcome in evaluation.stages if outcome.score is not None}
-        self.search.tell(candidate, evaluation.status, evaluation.score, scores)
+        self.search.tell(candidate, evaluation.status, evaluation.score, confirm.stage_scores(evaluation))
         self._remember(candidate, evaluation)
         self._watch(candidate, evaluation, before)
         columns = {
             "status": evaluation.status.value,
             "score": evaluation.score,
+            "stderr": evaluation.stderr,
+            "n": None if evaluation.score is None else evaluation.n,
             "stage": evaluation.stages[-1].stage if evaluation.stages else "",
             "metrics": dict(evaluation.metrics),
             "features": dict(evaluation.features),
@@ -401,14 +488,16 @@ class Runner:
         """Keeps a told candidate for prompts, and forgets what was needed to get it there."""
         request = self._asked.pop(candidate, None)
         proposed = self._proposed.pop(candidate, Proposed(files={}))
-        self._durable.pop(candidate, None)
+        for per_candidate in (self._durable, self._confirmed, self._pending.stages):
+            per_candidate.pop(candidate, None)
         decided = {}
         if request is not None:
             self.counts[evaluation.status] = self.counts.get(evaluation.status, 0) + 1
             decided = {name: getattr(request, name) for name in ("island", "operator", "parent", "inspirations")}
         measured = {name: getattr(evaluation, name) for name in ("status", "score", "metrics", "feedback", "features")}
         made = {name: getattr(proposed, name) for name in ("title", "hypothesis", "files")}
-        self._cache[candidate] = Candidate(id=candidate, **decided, **measured, **made)
+        left = evaluation.artifacts()
+        self._cache[candidate] = Candidate(id=candidate, artifacts=left, **decided, **measured, **made)
         while len(self._cache) > CACHED:
             self._cache.popitem(last=False)
 
@@ -499,13 +588,13 @@ class Runner:
             self.fault = error
             self._stop("failed", f"a fault in Evolve itself: {type(error).__name__}: {error}")
 
-    async def _finish(self) -> None:
+    def _settle(self) -> None:
+        """Says why a run ended that nobody stopped."""
         reached = " and ".join(f"budget.{name}" for name in self._limits_reached())
-        if self.state == "running":
-            stuck = (
-                f"came to a stand with {len(self.search.open())} candidates in flight; this is a fault in Evolve itself"
-            )
-            self._set_state(*(("finished", f"{reached} is used up") if reached else ("failed", stuck)))
+        stuck = f"came to a stand with {len(self.search.open())} candidates in flight; this is a fault in Evolve itself"
+        self._set_state(*(("finished", f"{reached} is used up") if reached else ("failed", stuck)))
+
+    async def _finish(self) -> None:
         columns = {"state": self.state, "reason": self.reason, "lease_owner": ""}
         try:
             await self.writer.write(self._progress(), self.writer.run_columns(**columns))

@@ -49,7 +49,8 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("seed", "KEY=VALUE"),
         ("--fast", "no such option"),
         ("evaluator.workers=0", "workers"),
-        ("evaluator.isolation=strict", "not available"),
+        ("database.artifact_mb=-1", "database.artifact_mb"),
+        ("evaluator.isolation=none", "must be one of auto, strict, guarded, bare"),
     ],
 )
 def test_words_that_mean_nothing(word: str, says: str, capsys: pytest.CaptureFixture[str], empty_folder: Path) -> None:

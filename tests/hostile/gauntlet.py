@@ -48,7 +48,7 @@ class Gauntlet:
         self.folder = folder
         self.marks = bait.Marks()
         self.problem = make_problem(folder / "problem", self.marks)
-        self.cascade = Cascade(LocalPool(1), level)
+        self.cascade = Cascade(LocalPool(1, level), level)
         self.bait = bait.Bait(label(self.problem), self.marks)
         self._kept = self._fingerprint()
 

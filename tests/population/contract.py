@@ -103,6 +103,7 @@ class StoreContract:
         outcome = StageOutcome(
             stage="main", status=Status.OK, score=1.5, metrics={"m": 1.5, "bad": float("nan")}, features={"f": 2.0},
             feedback="fine", instances=({"name": "i", "status": "ok"},), artifacts={"log": b"\0\xff"}, seconds=0.5, node="n",
+            node_class={"cpu_model": "A"}, isolation="strict", replicate=2, curve=((1.0, 0.5), (2.0, 0.75)),
         )  # fmt: skip
         await writer.write(writer.evaluation(1, 7, outcome))
         [row] = store.evaluation_rows(RUN, 7)
@@ -113,10 +114,42 @@ class StoreContract:
             list(outcome.instances),
         )
         assert row["metrics"] == {"m": 1.5, "bad": None} and row["features"] == {"f": 2.0} and row["node"] == "n"
-        with store.reading() as connection:
-            assert connection.execute(sa.select(tables.artifacts.c.name, tables.artifacts.c.body)).all() == [
-                ("log", b"\0\xff")
-            ]
+        assert (row["replicate"], row["isolation"], row["node_class"]) == (2, "strict", {"cpu_model": "A"})
+        assert row["curve"] == [[1.0, 0.5], [2.0, 0.75]]
+        for most, body in ((None, b"\0\xff"), (1, b"\0")):
+            [kept] = store.artifacts(RUN, [7], most)
+            assert (kept["stage"], kept["replicate"], kept["name"], kept["size"], kept["body"]) == (
+                "main",
+                2,
+                "log",
+                2,
+                body,
+            )
+        assert store.artifact_bytes(RUN) == 2 and store.artifacts(RUN, [8]) == []
+
+    async def test_a_candidate_comes_with_what_its_last_stage_left(self, store, writer):
+        await writer.write(writer.candidate(7, "asked"), writer.candidate_columns(7, stage="main", stderr=0.5, n=3))
+        for evaluation, (stage, replicate) in enumerate([("small", 0), ("main", 0), ("main", 1), ("holdout", 0)], 1):
+            body = f"{stage} {replicate}".encode()
+            outcome = StageOutcome(stage=stage, status=Status.OK, replicate=replicate, artifacts={"log": body})
+            await writer.write(writer.evaluation(evaluation, 7, outcome))
+        found = store.candidate(RUN, 7)
+        assert [one.head for one in found.artifacts] == ["main 0"] and (found.stderr, found.n) == (0.5, 3)
+
+    async def test_the_hold_out_and_the_hardware_of_a_run(self, store, writer):
+        assert store.holdout_row(RUN) is None and store.measured_on(RUN, "cpu_model") == ""
+        rows = [
+            ("main", "crash", "A"),
+            ("main", "ok", ""),
+            ("main", "ok", "B"),
+            ("holdout", "ok", "C"),
+            ("holdout", "infra", "D"),
+        ]
+        for evaluation, (stage, status, model) in enumerate(rows, 1):
+            outcome = StageOutcome(stage=stage, status=Status(status), node_class={"cpu_model": model})
+            await writer.write(writer.evaluation(evaluation, evaluation, outcome))
+        assert store.holdout_row(RUN)["candidate"] == 4
+        assert (store.measured_on(RUN, "cpu_model"), store.measured_on(RUN, "any")) == ("B", "")
 
     async def test_events_come_back_in_sequence_whatever_the_order_of_writing(self, store, writer):
         written = [event(3, "told", 1, score=0.5), event(1, "asked", 1, inspirations=[2]), event(2, "migrated")]
@@ -324,7 +357,7 @@ class StoreContract:
     def test_another_version_is_refused(self, store, url):
         with store.writers.begin() as connection:
             connection.execute(sa.update(tables.schema).values(version=99))
-        with pytest.raises(StoreError, match="its schema is version 99, this Evolve reads version 1; use the Evolve"):
+        with pytest.raises(StoreError, match="its schema is version 99, this Evolve reads version 2; use the Evolve"):
             Store(url)
 
     def test_a_database_without_tables_is_not_opened_unasked(self, url):

@@ -11,7 +11,7 @@ import pytest
 from evolve.problem import Problem, Stage
 from evolve.proposer import build, tokens
 from evolve.proposer.prompt import number, render
-from evolve.types import Candidate, Prompt, Status
+from evolve.types import Artifact, Candidate, Prompt, Status
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SOURCE = """import math
@@ -42,7 +42,8 @@ def ok(candidate: int, score: float, source: str = SOURCE, **changes: object) ->
     )
 
 
-PARENT = ok(12, 0.05719, feedback="points 8 and 9 are the closest: 0.05719", title="square roots")
+LEFT = (Artifact.of("gaps.txt", b"0.333 0.138 0.106\n"), Artifact.of("plot.png", b"\x89PNG" + bytes(2000)))
+PARENT = ok(12, 0.05719, feedback="points 8 and 9 are the closest: 0.05719", title="square roots", artifacts=LEFT)
 INSPIRATIONS = [ok(31, 0.1, SOURCE.replace("sqrt", "sin")), ok(40, 0.02, SOURCE.replace("i / n", "i % n"))]
 TRIED = [
     ok(20, 0.06, title="divide by n - 1"),
@@ -75,7 +76,7 @@ def test_the_whole_prompt_is_as_agreed(operator):
 BARE = replace(PROBLEM, known={}, knowledge="", description="")
 PROMPTS = {
     "full": prompt(),
-    "bare": prompt(problem=BARE, parent=replace(PARENT, feedback=""), inspirations=[], tried=[]),
+    "bare": prompt(problem=BARE, parent=replace(PARENT, feedback="", artifacts=()), inspirations=[], tried=[]),
     "failed parent": prompt(parent=replace(PARENT, status=Status.CRASH, score=None, metrics={})),
     "rewrite": prompt("rewrite"),
 }
@@ -93,7 +94,16 @@ def test_blocks_are_the_text_in_order_the_stable_ones_first():
     found = prompt()
     assert "\n\n".join(text for _, text in found.blocks) + "\n" == found.user
     names = [name for name, _ in found.blocks]
-    assert names == ["problem", "knowledge", "inspiration 31", "inspiration 40", "parent", "tried", "answer"]
+    assert names == [
+        "problem",
+        "knowledge",
+        "inspiration 31",
+        "inspiration 40",
+        "parent",
+        "artifacts",
+        "tried",
+        "answer",
+    ]
 
 
 def test_what_has_nothing_to_say_has_no_block():
@@ -133,6 +143,15 @@ def test_a_gain_is_positive_where_the_child_is_better():
 
 def test_feedback_is_cut_to_3000_characters():
     assert len(prompt(parent=replace(PARENT, feedback="x" * 10_000)).user) < len(prompt().user) + 3000
+
+
+def test_texts_that_an_evaluation_left_are_cut_and_all_else_is_named():
+    left = [Artifact.of(f"log {place}", b"x" * 5000) for place in range(9)]
+    [text] = [text for name, text in prompt(parent=replace(PARENT, artifacts=left)).blocks if name == "artifacts"]
+    assert text.count("log ") == 9 and text.count("x" * Artifact.HEAD) == 5 and tokens(text) < 1700
+    [many] = [t for name, t in prompt(parent=replace(PARENT, artifacts=LEFT * 20)).blocks if name == "artifacts"]
+    assert many.endswith("\n... and 20 more") and "more" not in text
+    assert "log 8 (text, 5,000 bytes)" in text and "log 0 (text, 5,000 bytes), its beginning:\n```" in text
 
 
 def test_numbers_have_the_digits_in_which_good_candidates_differ():

@@ -65,19 +65,31 @@ def outcomes(text: str) -> list[StageOutcome]:
 
 
 class Judging:
-    """An evaluator that judges by a pure function of the text, after `latency` (of the candidate's id) turns of the loop."""
+    """An evaluator that judges by a pure function of the text, after `latency` (of the candidate's id) turns of the loop.
+
+    `second` changes what a stage that is run once more comes to.
+    """
 
     isolation = "none"
 
     def __init__(
-        self, slots: int = 2, judge: Callable[[str], list[StageOutcome]] = outcomes, latency: Any = lambda c: 1
+        self,
+        slots: int = 2,
+        judge: Callable[[str], list[StageOutcome]] = outcomes,
+        latency: Any = lambda c: 1,
+        second: Callable[[StageOutcome], StageOutcome] = lambda outcome: outcome,
     ):
         self.slots = slots
         self.evaluated: list[int] = []
         self.ran: list[tuple[int, str]] = []
-        self._judge, self._latency = judge, latency
+        self.measured: list[tuple[int, int]] = []
+        self.held_out: list[tuple[int, int]] = []
+        self._judge, self._latency, self._second = judge, latency, second
 
-    async def start(self, problem: object = None) -> None:
+    def missing(self, problem: Problem) -> list[str]:
+        return []
+
+    async def start(self, problem: object = None, measured_on: str = "") -> None:
         pass
 
     async def close(self) -> None:
@@ -106,6 +118,21 @@ class Judging:
         last = found[-1]
         same = {name: getattr(last, name) for name in ("status", "score", "metrics", "feedback")}
         return Evaluation(stages=tuple(found), **same)
+
+    async def measure(
+        self,
+        problem: Problem,
+        files: Files,
+        *,
+        candidate: int,
+        draw_seed: int,
+        replicate: int = 0,
+        holdout: bool = False,
+    ) -> StageOutcome:
+        (self.held_out if holdout else self.measured).append((candidate, replicate))
+        await turns(self._latency(candidate))
+        found = replace(self._judge(files["initial.py"])[-1], replicate=replicate)
+        return replace(found, stage="holdout") if holdout else self._second(found)
 
 
 async def turns(count: int) -> None:
@@ -140,11 +167,11 @@ class Notes:
         return nullcontext()
 
 
-def tiny(folder: Path) -> Problem:
+def tiny(folder: Path, more: str = "") -> Problem:
     folder.mkdir(exist_ok=True)
     (folder / "evaluator.py").write_text("def score(instance, output): return output\n")
     (folder / "initial.py").write_text(INITIAL)
-    (folder / "problem.yaml").write_text("stages: {small: {}, main: {}}\n")
+    (folder / "problem.yaml").write_text(f"stages: {{small: {{}}, main: {{}}}}\n{more}\n")
     return load_problem(str(folder))
 
 
@@ -167,12 +194,13 @@ class Case:
     budget: Budget
     window: int | None = None
     seed: int = 1
+    spec: str = ""
 
     def __post_init__(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
         self.screen = Notes()
         self._run: Run | None = None
-        self.problem = tiny(self.root / "tiny")
+        self.problem = tiny(self.root / "tiny", self.spec)
 
     @property
     def folder(self) -> Path:

@@ -25,7 +25,7 @@ class Killed:
         self.root, self.where, self.moment = root, where, moment
         self.copy: Case | None = None
         self.bought: list[str] = []
-        self._answers, self._stages = count(1), count(-1)  # the first two stages are the initial program's
+        self._answers, self._stages = count(1), count(-3)  # the first four are the initial program's, evaluated twice
         provider = Scripted(self._answer, concurrency=SLOTS)
         self.run = case(root / "whole", 25, provider=provider, evaluator=Judging(2, self._judge), window=window)
 

@@ -91,7 +91,7 @@ async def test_every_arrow_of_a_lifecycle_is_stored(tmp_path):
     assert kinds == ["added", "proposed", "told", "asked", "proposed", "told"]
     [call] = calls(run)
     assert (call["candidate"], call["state"], call["number"]) == (2, "done", 0)
-    assert [row["stage"] for row in store.evaluation_rows(run.run().run_id, 2)] == ["small", "main"]
+    assert [row["stage"] for row in store.evaluation_rows(run.run().run_id, 2)] == ["small", "main", "main"]
 
 
 async def test_a_call_carries_its_rows_id(tmp_path):

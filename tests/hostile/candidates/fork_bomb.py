@@ -15,8 +15,8 @@ def solve(x, look):
         (count,) = struct.unpack_from("I", counter)
         if count > 4000:
             break
-        struct.pack_into("I", counter, 0, count + 1)
-        arms.fork()
+        if arms.fork():
+            struct.pack_into("I", counter, 0, count + 1)
     if struct.unpack_from("I", counter)[0] > 4000 and os.getppid() > 1:
         return arms.breach("started 4,000 processes")
     while True:

@@ -1,0 +1,46 @@
+"""Which instances a job gets: `draw`, the replicate and the hold-out decide, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from evaluators import StageJob
+from evaluators.scoring import Scorer, unload
+from evolve.problem import Problem
+
+EVALUATOR = """
+def score(instance, output): return 0.0
+def instances(stage, rng): return [f"{stage.name} {rng.integers(10**9)}" for _ in range(100)]
+"""
+
+
+@pytest.fixture(params=["fixed", "paired", "fresh"])
+def drawn(request: pytest.FixtureRequest, make_problem: Callable[..., Problem]) -> Iterator[Callable[..., list[str]]]:
+    """Draws a job's inputs; `drawn.draw` is how."""
+    spec = f"holdout: {{instances: 7}}\nstages: {{main: {{draw: {request.param}, instances: 3}}}}"
+    problem = make_problem(EVALUATOR, yaml=spec)
+    scorer = Scorer(problem)
+
+    def draw(**job: object) -> list[str]:
+        return [
+            instance.input for instance in scorer.instances(StageJob(problem=problem, stage="main", files={}, **job))
+        ]
+
+    draw.how = request.param
+    yield draw
+    unload(problem)
+
+
+def test_the_draw_says_what_changes_the_instances(drawn: Callable[..., list[str]]) -> None:
+    first = drawn(draw_seed=1)
+    assert first == drawn(draw_seed=1, candidate=9) and len(first) == 3
+    assert (drawn(draw_seed=2) == first) == (drawn.how != "fresh")
+    assert (drawn(draw_seed=1, replicate=1) == first) == (drawn.how == "fixed")
+
+
+def test_the_hold_out_is_one_draw_of_its_own(drawn: Callable[..., list[str]]) -> None:
+    kept = drawn(holdout=True)
+    assert kept == drawn(holdout=True, draw_seed=5, replicate=2) and not set(kept) & set(drawn())
+    assert all(name.startswith("holdout ") for name in kept)
