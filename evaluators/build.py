@@ -50,12 +50,12 @@ class BuildStore:
         digest, body = raw[:32], raw[32:]
         if hashlib.sha256(body).digest() != digest:
             return None
-        files, executable = wire.decode(body)
-        return Built(files, tuple(executable))
+        built: Built = wire.decode(body)
+        return built
 
     def put(self, key: str, built: Built) -> None:
         """Keeps a build, whole or not at all, and makes room for it."""
-        body = wire.encode([built.files, built.executable])
+        body = wire.encode(built)
         with contextlib.suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".", delete=False) as file:

@@ -18,7 +18,6 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -54,15 +53,8 @@ LIMIT_ERRORS = {
 LOST_ZYGOTE = "took down the process that had started it"
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
-    """What a build left: files that are new or changed, and which of them are programs."""
-
-    files: Mapping[str, bytes]
-    executable: tuple[str, ...] = ()
-
-
-NOTHING_BUILT = Built({})
+Built = Mapping[str, bytes]
+"""What a build left: files that are new or changed."""
 
 
 class Failure(Exception):
@@ -254,25 +246,22 @@ class Sandbox:
         self._scratch = ""
         self._watch: Watch | None = None
 
-    def open(self, problem: Problem, stage: Stage, files: Files, built: Built = NOTHING_BUILT) -> None:
+    def open(self, problem: Problem, stage: Stage, files: Files, built: Built) -> None:
         """Starts the process and loads the entry's file, or what a command needs. Raises Failure."""
         told = self._start(problem, stage, files, stage.memory_mb, program=bool(problem.command))
-        told |= {"executable": list(built.executable), "command": list(problem.command)}
-        told["file"] = "" if problem.command else problem.entry_file or problem.edit[0]
-        self._turn(["load", {**files, **built.files}, told])
+        told |= {"command": list(problem.command), "file": problem.entry_file or problem.edit[0]}
+        self._turn(["load", {**files, **built}, told])
 
     def build(self, problem: Problem, stage: Stage, files: Files, run: Sequence[str]) -> tuple[int, str, Built]:
         """Runs a build; returns its exit code, its messages and what it left. Raises Failure."""
         told = self._start(problem, stage, files, max(stage.memory_mb, BUILD_MEMORY_MB), program=True)
-        done = self._turn(["build", dict(files), told | {"executable": [], "command": list(run)}])
-        try:
-            left = Built(dict(done["files"]), tuple(done["executable"]))
-            for name, content in left.files.items():
-                if not isinstance(content, bytes):
-                    raise TypeError(name)
-            return int(done["code"]), str(done["messages"]), left
-        except (TypeError, KeyError, ValueError):
-            raise Failure(Status.CRASH, "sent something that is no answer to the call") from None
+        done = self._turn(["build", dict(files), told | {"command": list(run)}])
+        match done:
+            case {"code": int(code), "messages": str(messages), "files": dict(left)} if all(
+                type(content) is bytes for content in left.values()
+            ):
+                return code, messages, left
+        raise Failure(Status.CRASH, "sent something that is no answer to a build")
 
     def _start(self, problem: Problem, stage: Stage, files: Files, memory_mb: int, *, program: bool) -> dict[str, Any]:
         """Starts the process; returns what its harness is told. A program's memory is limited there."""

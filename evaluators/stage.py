@@ -13,7 +13,7 @@ from evaluators import gpu, machine
 from evaluators.build import build
 from evaluators.harness import command, wire
 from evaluators.pool import StageJob
-from evaluators.sandbox import NOTHING_BUILT, Clock, Failure, Sandbox, Zygote
+from evaluators.sandbox import Built, Clock, Failure, Sandbox, Zygote
 from evaluators.scoring import Scorer, mean
 from evolve.errors import EvaluatorError
 from evolve.problem import TEXT, Instance, Invalid, Result
@@ -70,7 +70,7 @@ class StageRun:
         self._stage = job.problem.stage(job.stage)
         self._clock = Clock(self._stage.timeout_s, self._stage.wall_s)
         self._sandbox: Sandbox | None = None
-        self._built = NOTHING_BUILT
+        self._built: Built = {}
         self._services: Mapping[str, Callable[..., Any]] = {}
         self._cpu_s = 0.0
         self._memory_mb = 0.0

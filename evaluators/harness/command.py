@@ -75,7 +75,7 @@ class Command:
             given.seek(0)
             code = start(self._argv, self._memory_mb, stdin=given, stdout=output).wait()
             if self._kept is None:
-                tree.end_all(0)
+                tree.end_strangers()
             if code:
                 raise Exited(code)
             output.seek(0)
@@ -142,13 +142,18 @@ def _parsed(line: bytes) -> tuple[str, Any, Mapping[str, Any]]:
 
 
 def start(argv: Sequence[str], memory_mb: int, **streams: int | IO[bytes]) -> subprocess.Popen[bytes]:
-    """Starts a program; what its memory may be is counted by what it can write to, since many runtimes reserve more."""
+    """Starts a program in a session of its own, with which all that it left is found.
+
+    What its memory may be is counted by what it can write to, since many runtimes reserve more.
+    """
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (memory_mb << 20,) * 2)
 
     program = [sys.executable, "-B"] if argv[0] == PYTHON else [argv[0]]
-    return subprocess.Popen([*program, *argv[1:]], preexec_fn=limit, **streams)  # type: ignore[call-overload,no-any-return]
+    return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
+        [*program, *argv[1:]], preexec_fn=limit, start_new_session=True, **streams
+    )
 
 
 # ---------------------------------------------------------------- building
@@ -165,7 +170,7 @@ def build(argv: Sequence[str], memory_mb: int) -> dict[str, Any]:
             stdout=output,
             stderr=subprocess.STDOUT,
         ).wait()
-        tree.end_all(0)
+        tree.end_strangers()
         messages = _trimmed(output)
     changed = [name for name, facts in _stats() if before.get(name) != facts]
     size = sum(os.stat(name).st_size for name in changed)
@@ -175,7 +180,6 @@ def build(argv: Sequence[str], memory_mb: int) -> dict[str, Any]:
         "code": code,
         "messages": messages,
         "files": {} if code else {name: Path(name).read_bytes() for name in changed},
-        "executable": [name for name in changed if os.access(name, os.X_OK)],
     }
 
 

@@ -16,7 +16,6 @@ import pytest_asyncio
 from evaluators import LocalPool, Pool, StageJob
 from evaluators.build import BuildStore
 from evaluators.gpu import Gpu, chosen, devices, nodes, visible
-from evaluators.sandbox import Built
 from evolve.problem import Problem, load_problem
 from evolve.types import StageOutcome, Status
 
@@ -253,7 +252,7 @@ async def test_what_failing_cpp_comes_to(run: Run, primes: Problem, name: str) -
 
 
 COUNTING = "build: {run: [sh, make.sh], timeout_s: 5}\nentry: [./made]\nstages: {main: {memory_mb: 100}}"
-MAKE = "printf '#!/bin/sh\\necho '$RANDOM$(date +%N) > made; chmod +x made; mkdir -p sub; cp made sub/copy"
+MAKE = "printf '#!/bin/sh\\necho '$RANDOM$(date +%N) > made; mkdir -p sub; cp made sub/copy"
 
 
 @asynchronous
@@ -295,10 +294,10 @@ async def test_an_extension_module_is_built_and_imported(run: Run, make: Make) -
 def test_the_store_of_builds_has_bounds_and_ignores_damage(tmp_path: Path) -> None:
     store = BuildStore(tmp_path / "builds", most_mb=1)
     for key, age in (("old", 200), ("used", 100)):
-        store.put(key, Built({"x": bytes(400_000)}, ("x",)))
+        store.put(key, {"x": bytes(400_000)})
         os.utime(tmp_path / "builds" / key, (age, age))
-    assert store.get("old") == Built({"x": bytes(400_000)}, ("x",))  # which makes it the one used last
-    store.put("new", Built({"x": bytes(400_000)}))
+    assert store.get("old") == {"x": bytes(400_000)}  # which makes it the one used last
+    store.put("new", {"x": bytes(400_000)})
     assert sorted(path.name for path in (tmp_path / "builds").iterdir()) == ["new", "old"]
     (tmp_path / "builds" / "new").write_bytes(b"x" * 500)
     assert store.get("new") is None and store.get("used") is None
