@@ -8,16 +8,21 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from evaluators import LocalPool, Pool, StageJob
+from evaluators import Cascade, LocalPool, Pool, StageJob
 from evaluators.build import BuildStore
 from evaluators.gpu import Gpu, chosen, devices, nodes, visible
+from evolve.llm.scripted import Scripted
 from evolve.problem import Problem, load_problem
+from evolve.runner.budget import Budget
 from evolve.types import StageOutcome, Status
+from tests.command import evolve
+from tests.runner.driving import Case
 
 Run = Callable[..., Awaitable[StageOutcome]]
 Make = Callable[..., Problem]
@@ -484,3 +489,40 @@ def test_without_a_driver_there_is_none(tmp_path: Path) -> None:
 async def test_a_stage_on_a_gpu_is_skipped_without_one(run: Run, make: Make) -> None:
     outcome = await run(make("entry: f\nstages: {main: {profile: gpu}}", TELLS), WHO)
     assert says(outcome, Status.SKIPPED, "needs a GPU")
+
+
+# ---------------------------------------------------------------- from end to end
+
+
+@needs_cpp
+@pytest.mark.integration
+async def test_a_run_on_cpp(primes: Problem, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    blocks = [*(CPP[name][0] for name in ("syntax", "segfault", "wrong")), "long count = n == 10 ? 4 : 168;"]
+    answers = cycle(f"```cpp\n{cpp(primes, block)}```" for block in blocks)
+    case = Case(
+        root=tmp_path,
+        provider=Scripted(lambda prompt, call: next(answers)),
+        evaluator=Cascade(LocalPool(1)),
+        budget=Budget(candidates=5),
+    )
+    case.problem = primes
+    ended = await case.start()
+    assert ended.state == "finished", ended
+    assert {"ok", "build_failed", "crash"} <= set(case.status()["candidates"])
+
+
+@needs_cpp
+@pytest.mark.integration
+def test_check_tells_of_a_failed_build(tmp_path: Path, cache: Path) -> None:
+    shutil.copytree(PRIMES, tmp_path / "primes")
+    (tmp_path / "bad.cpp").write_text("int main() { return x; }")
+    done = evolve("check", "primes", "--candidate", "bad.cpp", cwd=tmp_path, XDG_CACHE_HOME=str(cache))
+    assert done.returncode == 1 and "build_failed" in done.stdout and "initial.cpp:1:21: error" in done.stdout
+    assert "ok" in evolve("check", "primes", cwd=tmp_path, XDG_CACHE_HOME=str(cache)).stdout
+
+
+@pytest.mark.integration
+def test_check_of_a_prompt(make: Make, tmp_path: Path) -> None:
+    problem = make("entry: text", "def score(instance, output): return float(len(output))", "initial.md", "Ask.")
+    assert "score 4" in evolve("check", str(problem.path), cwd=tmp_path).stdout
