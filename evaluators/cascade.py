@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from evaluators import machine
 from evaluators.pool import Pool, Serve, StageJob, refuse
+from evolve import checks
 from evolve.errors import EvolveError, ProblemError, UsageError
 from evolve.problem import LEVELS, Problem
 from evolve.types import HOLDOUT, Evaluation, Files, StageOutcome, Status
@@ -22,10 +23,12 @@ class Cascade:
     """Evaluates candidates on a pool. `isolation` is the least level that is wanted, `auto` what the pool has; `local` says
     that the workers are on this machine, so that what it lacks is known without asking them."""
 
-    def __init__(self, pool: Pool, isolation: str = "auto", *, local: bool = False):
+    def __init__(self, pool: Pool, isolation: str = "auto", queue: int | None = None, *, local: bool = False):
+        checks.whole("evaluator.queue", queue, 1, or_null=True)
         if isolation not in ("auto", *LEVELS):
             raise UsageError(f"evaluator.isolation={isolation}: must be one of auto, {', '.join(reversed(LEVELS))}")
         self._pool = pool
+        self._queue = queue
         self._wanted = isolation
         self._local = local
         self._measured_on = ""
@@ -34,6 +37,11 @@ class Cascade:
     def slots(self) -> int:
         """How many stages run at once."""
         return self._pool.slots
+
+    @property
+    def queue(self) -> int:
+        """How many candidates may wait for a slot before no more are asked for."""
+        return self._queue or 2 * self.slots
 
     @property
     def isolation(self) -> str:

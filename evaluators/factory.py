@@ -6,18 +6,22 @@ from evaluators.cascade import Cascade
 from evaluators.local_pool import LocalPool
 
 
-def local(workers: int | None = None, isolation: str = "auto") -> Cascade:
+def local(workers: int | None = None, isolation: str = "auto", queue: int | None = None) -> Cascade:
     """Returns a cascade on this machine's CPUs."""
-    return Cascade(LocalPool(workers, isolation), isolation, local=True)
+    return Cascade(LocalPool(workers, isolation), isolation, queue, local=True)
 
 
-def ray(workers: int | None = None, address: str | None = None, isolation: str = "auto") -> Cascade:
+def ray(
+    workers: int | None = None, address: str | None = None, isolation: str = "auto", queue: int | None = None
+) -> Cascade:
     """Returns a cascade on a Ray cluster, or on a Ray of its own where `address` is None."""
     from evaluators.ray_pool import RayPool
 
-    return Cascade(RayPool(workers, address), isolation)
+    return Cascade(RayPool(workers, address), isolation, queue)
 
 
-def auto(workers: int | None = None, address: str | None = None, isolation: str = "auto") -> Cascade:
+def auto(
+    workers: int | None = None, address: str | None = None, isolation: str = "auto", queue: int | None = None
+) -> Cascade:
     """Returns `ray` when an address is given, else `local`."""
-    return ray(workers, address, isolation) if address else local(workers, isolation)
+    return ray(workers, address, isolation, queue) if address else local(workers, isolation, queue)

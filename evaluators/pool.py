@@ -11,11 +11,16 @@ from evolve.problem import Problem
 from evolve.types import Files, StageOutcome
 
 Question = Mapping[str, Any]
-"""What an evaluation asks the runner while it runs; data only. `kind` is `llm` (a judge's or a candidate's calls, whose
-answer is a list of texts) or `report` (a metric while the stage runs, whose answer says whether to go on)."""
+"""What an evaluation asks the runner while it runs; data only. All say stage, replicate and instance (-1: before the first).
+
+kind `llm`: prompts, system, n, temperature, max_tokens, number (of the first text in its place); the answer is a list of texts,
+n for each prompt, or None where there is no model: evaluator.py's own answers then. kind `report`: step, value (of the first
+objective); the answer is why the stage stops, or None.
+"""
 
 Serve = Callable[[Question], Awaitable[Any]]
-"""Answers a question, on the runner's event loop. What it raises as EvolveError reaches evaluator.py as EvaluatorError."""
+"""Answers a question, on the runner's event loop. A ProviderError ends the stage as `infra`; any other EvolveError reaches
+evaluator.py as EvaluatorError."""
 
 
 async def refuse(question: Question) -> Any:

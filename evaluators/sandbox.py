@@ -17,7 +17,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -87,6 +87,15 @@ class Clock:
         now = time.monotonic()
         self.turn_s += now - self._turn
         self._turn = now
+
+    @contextlib.contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Takes the time of a block (a wait for the runner) out of `wall_s`; it must lie between the candidate's turns."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._end += time.monotonic() - began
 
     @property
     def elapsed_s(self) -> float:

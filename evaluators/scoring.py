@@ -33,6 +33,7 @@ class Scorer:
 
     def __init__(self, problem: Problem):
         self.problem = problem
+        self.lent: Mapping[str, Any] = {}  # what the present stage gives to functions that name it: lm, report
         self._fixed: dict[str, list[Instance]] = {}
         with self.guard():
             self._module = _load(problem.path)
@@ -94,13 +95,27 @@ class Scorer:
             )
             return dict(self._checked(given, "aggregate").metrics)
 
+    def model(self, prompt: str, system: str) -> str:
+        """Returns what evaluator.py's scripted model answers, where there is no other. Raises EvaluatorError without one."""
+        model = self._function("model")
+        if model is None:
+            raise EvaluatorError(
+                "evaluator.py asks a model, and llm=offline has none: define model(prompt, system) in evaluator.py, which "
+                "answers in its place, or choose another one, for example llm=litellm"
+            )
+        with self.guard():
+            answer = model(prompt, system)
+        if not isinstance(answer, str):
+            raise EvaluatorError(f"evaluator.py: model() returned {type(answer).__name__}, not text")
+        return answer
+
     def _function(self, name: str) -> Callable[..., Any] | None:
         """Returns a function of evaluator.py that gets, by keyword, the parameters which it names."""
         function = getattr(self._module, name, None)
         if function is None:
             return None
         names = inspect.signature(function).parameters
-        params = {key: value for key, value in self.problem.params.items() if key in names}
+        params = {key: value for key, value in {**self.lent, **self.problem.params}.items() if key in names}
         return lambda *args: function(*args, **params)
 
     def _draw(self, stage: Stage, key: tuple[Any, ...]) -> list[Instance]:

@@ -6,12 +6,14 @@ import contextlib
 import inspect
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from evaluators import gpu, machine
+from evaluators.asking import Ask, Asking
 from evaluators.build import build
 from evaluators.harness import command, wire
+from evaluators.lm import Lm
 from evaluators.pool import StageJob
 from evaluators.sandbox import Built, Clock, Failure, Sandbox, Zygote
 from evaluators.scoring import Scorer, mean
@@ -55,10 +57,6 @@ class Case:
     feedback: str = ""
 
 
-Ask = Callable[[Mapping[str, Any]], Any]
-"""Asks the runner a question (see `evaluators.pool.Question`) and waits for the answer."""
-
-
 class StageRun:
     """One candidate's stage. Made for one `run`; one process for all instances, a new one after a failure in `partial`."""
 
@@ -66,16 +64,25 @@ class StageRun:
         self._scorer = scorer
         self._zygote = zygote
         self._job = job
-        self._ask = ask
         self._stage = job.problem.stage(job.stage)
         self._clock = Clock(self._stage.timeout_s, self._stage.wall_s)
         self._sandbox: Sandbox | None = None
         self._built: Built = {}
+        self._asking = Asking(scorer, job, self._clock, ask)
         self._services: Mapping[str, Callable[..., Any]] = {}
         self._cpu_s = 0.0
         self._memory_mb = 0.0
 
     def run(self) -> StageOutcome:
+        with self._asking.lent():
+            outcome = self._ran()
+        ended = self._asking.ended  # stands, whatever evaluator.py made of it
+        if ended is None:
+            return outcome
+        metrics = {**self._asking.last_value(), **outcome.metrics}
+        return replace(outcome, status=ended.status, feedback=ended.reason[:FEEDBACK], score=None, metrics=metrics)
+
+    def _ran(self) -> StageOutcome:
         try:
             cases = self._cases()
             sandbox = self._sandbox
@@ -90,14 +97,20 @@ class StageRun:
         finally:
             self._close()
 
-    def _cases(self) -> list[Case]:
-        cases = []
+    def _prepare(self) -> None:
         if self._stage.profile == "gpu" and not gpu.assigned():
             raise Failure(Status.SKIPPED, "the stage needs a GPU (profile: gpu), and this worker has none")
         if self._job.problem.build is not None:
             self._built = build(self._zygote, self._job.problem, self._stage, self._job.files)
-        for instance in self._scorer.instances(self._job):
+
+    def _cases(self) -> list[Case]:
+        self._prepare()
+        cases: list[Case] = []
+        for index, instance in enumerate(self._scorer.instances(self._job)):
+            self._asking.instance = index
             cases.append(self._case(instance))
+            if self._asking.ended is not None:
+                break
             if cases[-1].status is not Status.OK and not self._stage.partial:
                 break
         return cases
@@ -187,7 +200,10 @@ class StageRun:
                 raise Invalid(f"there is no service '{name}'")
             with contextlib.suppress(ValueError):  # builtins without a signature
                 inspect.signature(function).bind(*args, **kwargs)
-        except (TypeError, Invalid) as error:
+            if isinstance(asked := getattr(function, "__self__", function), Lm):
+                bound = inspect.signature(function).bind(*args, **kwargs)
+                asked.check(*bound.args, **bound.kwargs)
+        except (TypeError, ValueError, Invalid) as error:
             return ["raised", f"{name}: {error}"]
         try:
             with self._scorer.guard():
@@ -195,6 +211,8 @@ class StageRun:
                 wire.encode(value)
             return ["return", value]
         except Failure as refusal:
+            if self._asking.ended is not None:
+                raise
             return ["raised", refusal.reason]
 
     # ------------------------------------------------------------ summing up
@@ -225,6 +243,7 @@ class StageRun:
     def _made(self, **facts: Any) -> StageOutcome:
         return StageOutcome(
             stage=self._stage.name,
+            curve=self._asking.curve,
             seconds=self._clock.elapsed_s,
             turn_s=self._clock.turn_s,
             cpu_s=self._cpu_s,

@@ -12,22 +12,25 @@ import os
 import pickle
 import socket
 import sys
+import threading
 import traceback
 from collections.abc import Mapping
 from typing import Any
 
+from evaluators.asking import Ask
 from evaluators.harness import tree, wire
 from evaluators.isolation import lacking
 from evaluators.pool import StageJob
-from evaluators.sandbox import LOST_ZYGOTE, Zygote
+from evaluators.sandbox import LOST_ZYGOTE, Failure, Zygote
 from evaluators.scoring import Scorer, unload
-from evaluators.stage import Ask, StageRun
+from evaluators.stage import StageRun
 from evolve.errors import EvaluatorError
 from evolve.problem import LEVELS, Problem
 from evolve.types import StageOutcome, Status
 
 MESSAGE = 1 << 28  # bytes in a job or an outcome
 TRACE = 4_000
+ASKING = threading.Lock()  # evaluator.py may ask from threads of its own
 
 
 class Worker:
@@ -114,11 +117,12 @@ def serve(channel: wire.Channel, wanted: str) -> None:
 
 
 def _asked(channel: wire.Channel, question: Mapping[str, Any]) -> Any:
-    """Asks the runner, and waits. Raises EvaluatorError where it refuses."""
-    channel.send(["ask", dict(question)])
-    kind, value = channel.receive()
+    """Asks the runner, and waits. Raises EvaluatorError or Failure (infra) where it refuses."""
+    with ASKING:
+        channel.send(["ask", dict(question)])
+        kind, value, *status = channel.receive()
     if kind == "refused":
-        raise EvaluatorError(str(value))
+        raise Failure(Status.INFRA, str(value)) if status == [Status.INFRA] else EvaluatorError(str(value))
     return value
 
 

@@ -23,7 +23,7 @@ from evaluators.environment import clean_environment, python
 from evaluators.harness import tree, wire
 from evaluators.pool import Question, StageJob
 from evaluators.worker import MESSAGE
-from evolve.errors import EvolveError
+from evolve.errors import EvolveError, ProviderError
 from evolve.types import StageOutcome, Status
 
 START_S = 60.0  # for a worker to import, and to load a problem with its preloads
@@ -182,7 +182,8 @@ def _answer(ask: Ask, question: dict[str, Any]) -> list[Any]:
     try:
         return ["answer", ask(question)]
     except EvolveError as error:
-        return ["refused", str(error)]
+        status = Status.INFRA if isinstance(error, ProviderError) else Status.EVALUATOR_ERROR
+        return ["refused", str(error), status.value]
 
 
 def failed(job: StageJob, status: Status, reason: str) -> StageOutcome:
@@ -191,4 +192,6 @@ def failed(job: StageJob, status: Status, reason: str) -> StageOutcome:
 
 
 def _outcome(fields: dict[str, Any]) -> StageOutcome:
-    return StageOutcome(**{**fields, "status": Status(fields["status"]), "instances": tuple(fields["instances"])})
+    curve = tuple((step, value) for step, value in fields["curve"])
+    known = {"status": Status(fields["status"]), "instances": tuple(fields["instances"]), "curve": curve}
+    return StageOutcome(**{**fields, **known})

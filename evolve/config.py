@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from evolve import checks
 from evolve.errors import EvolveError, UsageError
 from evolve.population import absolute, file_url
-from evolve.problem import load_problem
+from evolve.problem import Problem, load_problem
 from evolve.runner.budget import Budget
 from evolve.runner.launch import Setup
 from evolve.search import Schedule, Strategy, rules
@@ -200,6 +200,7 @@ def build(config: Mapping[str, Any], words: Sequence[str] = ()) -> Setup:
     strategy: Strategy = _make(config, "selection")
     if schedule.window is not None:
         budget.check_repeatable()
+        _check_no_reports(problem)
     if not problem.initials:
         raise UsageError(f"problem={config['problem']}: {problem.path} has no initial program; add initial.py")
     islands = strategy.islands or min(8, max(1, (budget.candidates or 200) // 100))
@@ -223,6 +224,15 @@ def build(config: Mapping[str, Any], words: Sequence[str] = ()) -> Setup:
         budget=budget,
         artifact_mb=artifact_mb,
     )
+
+
+def _check_no_reports(problem: Problem) -> None:
+    for stage in problem.stages:
+        if stage.report:
+            raise UsageError(
+                f"stage.{stage.name}.report=true: measures what arrives when, so schedule=ordered refuses it; "
+                f"set stage.{stage.name}.report=false"
+            )
 
 
 def _check(config: Mapping[str, Any]) -> None:

@@ -242,7 +242,8 @@ class Prompt:
     """What a provider is asked: the rendered text, and the same facts as data for providers that read no prose.
 
     `blocks` names each part of the text in order (`evolve prompt` counts them). `parent` and `inspirations` are files,
-    `editable` the paths that may change, `seed` the run's seed for this candidate.
+    `editable` the paths that may change, `seed` the run's seed for this candidate. `temperature` stands
+    above the provider's own, `max_tokens` below it.
     """
 
     system: str
@@ -253,6 +254,8 @@ class Prompt:
     inspirations: tuple[Files, ...] = ()
     editable: tuple[str, ...] = ()
     seed: tuple[int, ...] = ()
+    temperature: float | None = None
+    max_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -160,6 +160,16 @@ def test_a_folder_of_groups_adds_choices(tmp_path):
             ["schedule=ordered", "budget.seconds=5"],
             "budget.seconds: measures the machine, so schedule=ordered refuses it",
         ),
+        (
+            ["schedule=ordered", "stage.main.report=true"],
+            "stage.main.report=true: measures what arrives when, so schedule=ordered refuses it; set stage.main.report=false",
+        ),
+        (["evaluator.queue=0"], "evaluator.queue=0: must be a whole number, 1 or more, or null"),
+        (["llm.evaluation_concurrency=4"], "llm.evaluation_concurrency=4: no such key; llm=litellm has it"),
+        (
+            ["llm=litellm", "llm.model=m", "llm.evaluation_concurrency=0"],
+            "llm.evaluation_concurrency=0: must be a whole number, 1 or more, or null",
+        ),
         (["schedule=ordered", "schedule.window=0"], "schedule.window=0: must be a whole number, 1 or more"),
         (["selection.islands=0"], "selection.islands=0: must be a whole number from 1 to 1000"),
         (["selection.parent.exponent=-1"], "selection.parent.exponent=-1: must be a number, 0 or more"),

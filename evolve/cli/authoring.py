@@ -19,6 +19,7 @@ from evolve.lineage import Run
 from evolve.problem import Problem, find_problem, load_problem, problem_names
 from evolve.proposer import build, tokens
 from evolve.runner import rundir
+from evolve.runner.asks import alone
 from evolve.runner.launch import Setup
 from evolve.search import Search
 from evolve.search.randomness import entropy
@@ -115,6 +116,7 @@ async def _evaluate(setup: Setup, files: Files) -> Evaluation:
             draw_seed=0,
             done=(),
             on_stage=lambda outcome: None,
+            serve=alone,
         )
     finally:
         await setup.evaluator.close()

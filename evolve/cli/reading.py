@@ -60,7 +60,7 @@ def status(arguments: argparse.Namespace) -> int:
     if arguments.json:
         return show_json(found)
     counts = "  ".join(f"{name} {n}" for name, n in found["candidates"].items() if n or name == "asked")
-    cost = found["llm"]["cost_usd"]
+    judges = found["llm"]["evaluation"]
     shown = {
         "run": f"{found['run_id']}  {found['state']}" + (f" ({found['reason']})" if found["reason"] else ""),
         "problem": f"{found['problem']}  seed {found['seed']}  isolation {found['isolation']}",
@@ -69,13 +69,18 @@ def status(arguments: argparse.Namespace) -> int:
         "best": f"candidate {found['best']['id']}  {measured(found['best'])}" if found["best"] else "none yet",
         **({"hold-out": held_out(found["holdout"])} if found["holdout"] else {}),
         "llm": "  ".join(f"{name} {found['llm'][name]}" for name in ("calls", "lost", "tokens_in", "tokens_out"))
-        + ("  cost unknown" if cost is None else f"  cost ${cost:.4g}"),
+        + _dollars(found["llm"]),
+        **({"judge calls": f"{judges['calls']}{_dollars(judges)} (of those)"} if judges["calls"] else {}),
         "busy": "  ".join(f"{name} {share:.0%}" for name, share in found["utilisation"].items()),
         "time": f"{found['wall_s']:.1f} s",
     }
     for name, text in shown.items():
         console.print(f"{name:<12}{text}", markup=False)
     return 0
+
+
+def _dollars(llm: dict[str, Any]) -> str:
+    return "  cost unknown" if llm["cost_usd"] is None else f"  cost ${llm['cost_usd']:.4g}"
 
 
 def best(arguments: argparse.Namespace) -> int:

@@ -140,7 +140,8 @@ def spending(runner: Runner) -> str:
     spent = runner.spent
     cost = "cost unknown" if spent.unpriced else f"${spent.cost_usd:.4g}"
     llm, evaluators = busyness(runner)
-    return f"{cost}  llm {llm:.0%} busy, evaluators {evaluators:.0%} busy"
+    judges = f"judge calls {spent.evaluation_calls}  " if spent.evaluation_calls else ""
+    return f"{cost}  {judges}llm {llm:.0%} busy, evaluators {evaluators:.0%} busy"
 
 
 def busyness(runner: Runner) -> tuple[float, float]:

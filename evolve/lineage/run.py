@@ -11,6 +11,7 @@ from evolve.errors import RunError
 from evolve.population import Store, is_dead
 from evolve.population.store import Row
 from evolve.population.writer import STALE_S
+from evolve.runner.calls import EVALUATE
 from evolve.runner.meter import utilisation
 from evolve.runner.rundir import RunRef, find
 from evolve.types import HOLDOUT, Artifact, Candidate
@@ -47,7 +48,7 @@ class Run:
         counts = {status: n for status, n in self.store.counts(self.run_id).items()}
         in_flight = counts.pop(None, 0)
         totals = self.store.call_totals(self.run_id)
-        unpriced = totals["unpriced"] > 0
+        judges = self.store.call_totals(self.run_id, EVALUATE)
         busy, wall_s = row["busy"], row["wall_s"]
         best = self.store.best(self.run_id)
         return {
@@ -67,9 +68,18 @@ class Run:
             "holdout": self.holdout(),
             "llm": {
                 **{name: totals[name] for name in ("calls", "lost", "tokens_in", "tokens_out")},
-                "cost_usd": None if unpriced else round(float(totals["cost_usd"]), 6),
+                "cost_usd": _cost(totals),
+                "evaluation": {
+                    **{name: judges[name] for name in ("calls", "tokens_in", "tokens_out")},
+                    "cost_usd": _cost(judges),
+                },
             },
             "utilisation": {
+                **(
+                    {"judges": utilisation(busy.get("judges", 0.0), busy.get("judge_slots", 0), wall_s)}
+                    if judges["calls"]
+                    else {}
+                ),
                 "llm": utilisation(busy.get("llm", 0.0), busy.get("llm_slots", 0), wall_s),
                 "evaluators": utilisation(busy.get("evaluators", 0.0), busy.get("evaluator_slots", 0), wall_s),
             },
@@ -98,7 +108,7 @@ class Run:
     def shown(self, candidate: int) -> dict[str, Any]:
         """Returns what `evolve show --json` and `evolve best --json` print."""
         found = self.candidate(candidate)
-        columns = ("stage", "replicate", "status", "score", "metrics", "seconds", "cpu_s", "memory_mb")
+        columns = ("stage", "replicate", "status", "score", "metrics", "curve", "seconds", "cpu_s", "memory_mb")
         where = ("node", "node_class", "isolation")
         rows = [row for row in self.store.evaluation_rows(self.run_id, candidate) if row["stage"] != HOLDOUT]
         left = self.store.artifacts(self.run_id, [candidate], Artifact.HEAD)
@@ -144,7 +154,7 @@ class Run:
         entries = []
         for found in self.ancestors(candidate):
             calls = [
-                {name: row[name] for name in ("id", "model", "state", "tokens_in", "tokens_out", "cost_usd")}
+                {name: row[name] for name in ("id", "purpose", "model", "state", "tokens_in", "tokens_out", "cost_usd")}
                 for row in self.store.call_rows(self.run_id, found.id)
             ]
             entries.append({
@@ -160,6 +170,11 @@ class Run:
         a, b = self.candidate(before), self.candidate(after)
         paths = sorted(set(a.files) | set(b.files))
         return "".join(line for path in paths for line in _diff(path, a, b))
+
+
+def _cost(totals: Row) -> float | None:
+    """Returns what calls cost, None where a price is unknown."""
+    return None if totals["unpriced"] else round(float(totals["cost_usd"]), 6)
 
 
 def _brief(candidate: Candidate) -> dict[str, Any]:

@@ -28,6 +28,7 @@ OWNED = frozenset({
     "api_base", "api_key", "base_url", "drop_params", "fallbacks", "max_completion_tokens", "max_retries", "max_tokens",
     "messages", "mock_response", "model", "n", "num_retries", "reasoning_effort", "stream", "temperature", "timeout",
 })  # fmt: skip
+PROMPTS_OWN = ("temperature", "max_tokens")  # what a prompt may set for itself
 PRICE_KEYS = {"input_usd_per_mtok", "output_usd_per_mtok"}
 FATAL = {
     401: "the key was refused; check the environment variable it comes from",
@@ -60,6 +61,7 @@ class LiteLLM:
         price: Mapping[str, float] | None = None,
         params: Mapping[str, Any] | None = None,
         concurrency: int = 8,
+        evaluation_concurrency: int | None = None,
         attempts: int = 5,
     ):
         if not model:
@@ -67,6 +69,7 @@ class LiteLLM:
         checks.number("llm.timeout_s", timeout_s, 0.001)
         checks.whole("llm.max_tokens", max_tokens, 1, or_null=True)
         checks.whole("llm.concurrency", concurrency, 1)
+        checks.whole("llm.evaluation_concurrency", evaluation_concurrency, 1, or_null=True)
         checks.whole("llm.attempts", attempts, 1)
         if price is not None and (set(price) != PRICE_KEYS or min(price.values()) < 0):
             raise UsageError(f"llm.price={dict(price)} must give {' and '.join(sorted(PRICE_KEYS))}, both 0 or more")
@@ -77,6 +80,7 @@ class LiteLLM:
         options = {"temperature": temperature, "max_tokens": max_tokens, "reasoning_effort": reasoning_effort}
         self.model = model
         self.concurrency = concurrency
+        self.evaluation_concurrency = evaluation_concurrency or concurrency
         self.attempts = attempts
         self._api_base = api_base
         self._options = {name: value for name, value in options.items() if value is not None}
@@ -100,7 +104,7 @@ class LiteLLM:
         if self._litellm is None:
             raise RuntimeError("LiteLLM.complete was called before start")
         headers = {**self._params.get("extra_headers", {}), "X-Evolve-Call": call}
-        arguments = self._arguments | {"messages": _messages(prompt), "extra_headers": headers}
+        arguments = self._arguments | self._asked(prompt) | {"messages": _messages(prompt), "extra_headers": headers}
         try:
             async with asyncio.timeout(self._timeout_s):
                 answer = await self._litellm.acompletion(**arguments)
@@ -109,7 +113,7 @@ class LiteLLM:
                 f"{self._where}: no answer within llm.timeout_s={self._timeout_s:g}", may_be_billed=True
             ) from None
         except Exception as error:  # noqa: BLE001 its adapters raise anything; their texts hold keys, so no chain
-            raise self._failure(error) from None
+            raise self._failure(error, prompt) from None
         return self._completion(answer, prompt)
 
     def ceiling_usd(self, prompt: Prompt) -> float | None:
@@ -117,7 +121,7 @@ class LiteLLM:
 
         None before `start`, unless `price` is given.
         """
-        return self._price.ceiling_usd(prompt, self._max_tokens)
+        return self._price.ceiling_usd(prompt, self._asked(prompt).get("max_tokens", self._max_tokens))
 
     async def close(self) -> None:
         """Does nothing: litellm's connections are shared by all runs of a process, and it closes them at exit."""
@@ -125,6 +129,13 @@ class LiteLLM:
     @property
     def _where(self) -> str:
         return one_line(f"llm.model={self.model}" + (f" at {self._api_base}" if self._api_base else ""))
+
+    def _asked(self, prompt: Prompt) -> dict[str, Any]:
+        """Returns what the prompt itself says about its answer; `llm.max_tokens` stays the most."""
+        asked = {name: value for name in PROMPTS_OWN if (value := getattr(prompt, name)) is not None}
+        if "max_tokens" in asked and self._max_tokens is not None:
+            asked["max_tokens"] = min(asked["max_tokens"], self._max_tokens)
+        return asked
 
     def _open(self) -> None:
         litellm = _import_litellm()
@@ -154,8 +165,9 @@ class LiteLLM:
 
     def _allowed(self, litellm: Any, name: str, provider: str) -> dict[str, Any]:
         """Refuses options that the model does not take; a server of one's own is sent what was asked for."""
-        taken = litellm.get_supported_openai_params(name, provider) or list(self._options)
-        refused = [option for option in self._options if option not in taken]
+        options = self._options if self._api_base is None else {**self._options, **dict.fromkeys(PROMPTS_OWN)}
+        taken = litellm.get_supported_openai_params(name, provider) or list(options)
+        refused = [option for option in options if option not in taken]
         if refused and self._api_base is None and "allowed_openai_params" not in self._params:
             raise FatalError(f"llm.model={self.model}: {refused[0]} is not supported; set llm.{refused[0]}=null")
         return {"allowed_openai_params": refused} if refused else {}
@@ -185,7 +197,7 @@ class LiteLLM:
         except Exception:  # noqa: BLE001 its calculators raise anything; the price is known
             return by_tokens
 
-    def _failure(self, error: Exception) -> ProviderError:
+    def _failure(self, error: Exception, prompt: Prompt) -> ProviderError:
         status = getattr(error, "status_code", None)
         if "insufficient_quota" in str(getattr(error, "body", "")):
             status = 402
@@ -194,7 +206,7 @@ class LiteLLM:
             return FatalError(f"{self._where}: {FATAL[status]} ({detail})")
         text = f"{self._where}: {status or type(error).__name__}: {detail}"
         if isinstance(error, self._litellm.UnsupportedParamsError):
-            return FatalError(text)
+            return (ProviderError if self._asked(prompt) else FatalError)(text)  # a candidate's own words stop no run
         if isinstance(status, int) and (status in TRANSIENT or status >= 500):
             cut_off = isinstance(
                 error, self._litellm.APIConnectionError

@@ -27,6 +27,7 @@ class Offline:
 
     model = "offline"
     attempts = 1
+    evaluation_concurrency = 0
 
     def __init__(self, mutations: float = 1.7, concurrency: int = 2):
         checks.number("llm.mutations", mutations, 1)

@@ -18,6 +18,8 @@ class Provider(Protocol):
     """The name under which calls are recorded."""
     concurrency: int
     """Proposal slots: how many calls may be out at once."""
+    evaluation_concurrency: int
+    """Slots for the calls that evaluations make (judges); 0: it has no model for those, evaluator.py's `model` answers."""
     attempts: int
     """How often a call is tried before its candidate ends as `infra`."""
 

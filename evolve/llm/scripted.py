@@ -18,9 +18,18 @@ class Scripted:
     asked.
     """
 
-    def __init__(self, answers: Script, *, latency_s: float = 0.0, model: str = "scripted", concurrency: int = 8):
+    def __init__(
+        self,
+        answers: Script,
+        *,
+        latency_s: float = 0.0,
+        model: str = "scripted",
+        concurrency: int = 8,
+        evaluation_concurrency: int | None = None,
+    ):
         self.model = model
         self.concurrency = concurrency
+        self.evaluation_concurrency = concurrency if evaluation_concurrency is None else evaluation_concurrency
         self.attempts = 3
         self.prompts: list[Prompt] = []
         self.calls: list[str] = []

@@ -82,7 +82,9 @@ texts = Table(
     Column("body", Text, nullable=False),
 )
 
-# one attempt at one LLM call; `reserved_usd` is the largest price it can have, kept when the call is lost
+# one attempt at one LLM call; `reserved_usd` is the largest price it can have, kept when the call is lost. Of calls that an
+# evaluation makes, `stage`, `replicate`, `instance` (-1: before the first) and `number` say which one, `request` what is
+# asked: a call with the same request is answered from this row
 calls = Table(
     "calls",
     tables,
@@ -91,6 +93,10 @@ calls = Table(
     Column("candidate", BigInteger, nullable=False),
     Column("purpose", String(20), nullable=False),
     Column("number", Integer, nullable=False),
+    Column("stage", String(80), nullable=False, default=""),
+    Column("replicate", Integer, nullable=False, default=0),
+    Column("instance", Integer, nullable=False, default=-1),
+    Column("request", String(40)),
     Column("state", String(10), nullable=False),
     Column("model", String(200), nullable=False),
     Column("prompt", String(40), nullable=False),
@@ -104,6 +110,7 @@ calls = Table(
     Column("seconds", Float),
 )
 Index("calls_by_candidate", calls.c.run_id, calls.c.candidate)
+Index("calls_by_request", calls.c.run_id, calls.c.request)
 
 # one stage of one candidate, or its hold-out; `revision` counts rescorings, `replicate` goes on counting where a candidate is
 # evaluated again
@@ -122,6 +129,7 @@ evaluations = Table(
     Column("features", JSON, nullable=False),
     Column("feedback", Text, nullable=False, default=""),
     Column("instances", JSON, nullable=False),
+    Column("curve", JSON, nullable=False),
     Column("seconds", Float, nullable=False),
     Column("turn_s", Float, nullable=False),
     Column("cpu_s", Float, nullable=False),
@@ -129,7 +137,6 @@ evaluations = Table(
     Column("node", String(200), nullable=False),
     Column("node_class", JSON, nullable=False),
     Column("isolation", String(20), nullable=False),
-    Column("curve", JSON, nullable=False),
 )
 Index("evaluations_by_candidate", evaluations.c.run_id, evaluations.c.candidate)
 

@@ -231,8 +231,11 @@ class Store:
         with self.reading() as connection:
             return dict(connection.execute(query.group_by(candidates.c.status)).all())
 
-    def call_totals(self, run_id: str) -> Row:
-        """Returns calls, lost, tokens_in, tokens_out, cost_usd, unpriced (done calls without a price) and held_usd."""
+    def call_totals(self, run_id: str, purpose: str | None = None) -> Row:
+        """Returns calls, lost, tokens_in, tokens_out, cost_usd, unpriced (done calls without a price) and held_usd.
+
+        Of all calls, or of those with a purpose.
+        """
         done = calls.c.state == "done"
         pending = calls.c.state.in_(("sent", "lost", "failed"))
         query = select(
@@ -244,8 +247,26 @@ class Store:
             func.count().filter(done & calls.c.cost_usd.is_(None)).label("unpriced"),
             func.coalesce(func.sum(calls.c.reserved_usd).filter(pending), 0.0).label("held_usd"),
         ).where(calls.c.run_id == run_id)
+        if purpose is not None:
+            query = query.where(calls.c.purpose == purpose)
         with self.reading() as connection:
             return connection.execute(query).mappings().one()
+
+    def answer(self, run_id: str, request: str) -> str | None:
+        """Returns the first stored completion of a request, None where there is none yet."""
+        stored = texts.join(calls, (texts.c.run_id == calls.c.run_id) & (texts.c.hash == calls.c.completion))
+        asked = (calls.c.run_id == run_id) & (calls.c.request == request) & (calls.c.state == "done")
+        query = select(texts.c.body).select_from(stored).where(asked).order_by(calls.c.id).limit(1)
+        found: str | None = self._scalar(query)
+        return found
+
+    def curves(self, run_id: str, stages: Sequence[str]) -> list[tuple[str, list[tuple[float, float]]]]:
+        """Returns what runs of those stages reported while they ran: (stage, points), oldest first."""
+        query = select(evaluations.c.stage, evaluations.c.curve).where(
+            evaluations.c.run_id == run_id, evaluations.c.stage.in_(stages), evaluations.c.replicate == 0
+        )
+        with self.reading() as connection:
+            return list(connection.execute(query.order_by(evaluations.c.id)).all())
 
     def call_rows(self, run_id: str, candidate: int | None = None) -> list[Row]:
         query = select(calls).where(calls.c.run_id == run_id)

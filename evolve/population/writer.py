@@ -26,6 +26,8 @@ from evolve.types import Completion, Event, Files, StageOutcome
 STALE_S = 30.0  # a lease without a heartbeat for so long is free
 BATCH = 256
 
+NO_EVALUATION = {"stage": "", "replicate": 0, "instance": -1, "request": None}  # columns of a call that belongs to none
+
 Change = list[tuple[sa.Executable, dict[str, Any]]]
 """Statements with their rows. Inserts of a transaction are carried out before its updates."""
 
@@ -179,7 +181,9 @@ class Writer:
         return self.texts(files.values()) + self.candidate_columns(candidate, files=hashes, **columns)
 
     def call_sent(self, call: int, *, prompt: str, **columns: Any) -> Change:
-        row = self._row(id=call, state="sent", prompt=digest(prompt), sent_at=time.time(), **columns)
+        row = self._row(
+            id=call, state="sent", prompt=digest(prompt), sent_at=time.time(), **{**NO_EVALUATION, **columns}
+        )
         return [*self.texts([prompt]), (_insert(calls), row)]
 
     def call_done(self, call: int, completion: Completion, seconds: float) -> Change:

@@ -48,6 +48,7 @@ class Spent:
     tokens_in: int = 0
     tokens_out: int = 0
     calls: int = 0
+    evaluation_calls: int = 0  # those of `calls` that evaluations made
     lost: int = 0
     wall_s: float = 0.0
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from typing import Any
 
 from evolve.errors import FatalError, ProviderError, TransientError
 from evolve.llm.provider import Provider
@@ -17,6 +18,7 @@ from evolve.types import Completion, Prompt
 
 BACKOFF_S = 1.0  # before the second attempt at a call; doubled for each further one
 BACKOFF_MOST_S = 60.0
+PROPOSE, EVALUATE = "propose", "evaluate"  # what a call is for
 SEPARATOR = "\n---\n"  # between the system and the user part of a stored prompt
 
 
@@ -25,7 +27,10 @@ class OutOfMoney(Exception):
 
 
 class Calls:
-    """Makes a run's LLM calls. Belongs to the runner's event loop; `end` lets nothing new leave and wakes what waits."""
+    """Makes a run's LLM calls. Belongs to the runner's event loop; `end` lets nothing new leave and wakes what waits.
+
+    `meters` has one for each purpose; identity, money and what is in flight are common to all.
+    """
 
     def __init__(
         self,
@@ -34,7 +39,7 @@ class Calls:
         writer: Writer,
         budget: Budget,
         spent: Spent,
-        meter: Meter,
+        meters: Mapping[str, Meter],
         may_start: Callable[[], bool],
         last_id: int,
         seed: int,
@@ -43,33 +48,38 @@ class Calls:
     ):
         self._provider, self._writer, self._budget, self._spent = provider, writer, budget, spent
         self._may_start = may_start
-        self._meter, self._last_id, self._seed, self._note, self._clock = meter, last_id, seed, note, clock
+        self._meters, self._last_id, self._seed, self._note, self._clock = meters, last_id, seed, note, clock
         self._out = 0
         self._one_ended = asyncio.Event()
-        self._ending = asyncio.Event()
+        self._ending = {purpose: asyncio.Event() for purpose in meters}
 
-    def end(self) -> None:
-        self._ending.set()
+    def end(self, *purposes: str) -> None:
+        """Ends the calls of those purposes, or of all."""
+        for purpose in purposes or self._ending:
+            self._ending[purpose].set()
 
     async def complete(
-        self, candidate: int, prompt: Prompt, made: int
+        self, candidate: int, prompt: Prompt, made: int = 0, *, purpose: str = PROPOSE, **columns: Any
     ) -> Completion | ProviderError | OutOfMoney | None:
         """Returns the completion, or why there is none; None when the run ends before there is an answer.
 
-        `made` counts the calls that were made for the candidate before (by a runner that was killed).
+        `made` counts the calls that were made for the candidate before (by a runner that was killed). A proposal's first
+        attempt was judged affordable by whoever started it. `columns` are further ones of the call's row.
         """
         error: ProviderError | None = None
         for attempt in range(self._provider.attempts):
             ceiling = self._provider.ceiling_usd(prompt)
             if not await self._reserve(ceiling):
                 return self._out_of_money(ceiling)
-            if self._ending.is_set() or (attempt and not self._may_start()):
+            fresh = attempt == 0 and purpose == PROPOSE
+            if self._ending[purpose].is_set() or not (fresh or self._may_start()):
                 return None
-            answer = await self._call(candidate, prompt, made + attempt, ceiling)
+            row = {"candidate": candidate, "purpose": purpose, "number": made + attempt, **columns}
+            answer = await self._call(prompt, row, ceiling)
             if not isinstance(answer, TransientError):
                 return answer
             error = answer
-            await self._back_off(candidate, attempt, error)
+            await self._back_off(purpose, attempt, error)
         return error
 
     async def _reserve(self, ceiling: float | None) -> bool:
@@ -82,18 +92,19 @@ class Calls:
         return True
 
     async def _call(
-        self, candidate: int, prompt: Prompt, number: int, ceiling: float | None
+        self, prompt: Prompt, columns: Mapping[str, Any], ceiling: float | None
     ) -> Completion | ProviderError:
         """Makes one attempt: its row is durable before it leaves, its answer before anything is made of it."""
         self._last_id += 1
         call = self._last_id
-        columns = {"candidate": candidate, "purpose": "propose", "number": number, "model": self._provider.model}
-        text = prompt.system + SEPARATOR + prompt.user
+        row = {"model": self._provider.model, "reserved_usd": ceiling, **columns}
+        self._spent.evaluation_calls += columns["purpose"] == EVALUATE
         with self._reserved(ceiling):
-            await self._writer.write(self._writer.call_sent(call, prompt=text, reserved_usd=ceiling, **columns))
+            text = prompt.system + SEPARATOR + prompt.user
+            await self._writer.write(self._writer.call_sent(call, prompt=text, **row))
             began = self._clock()
             try:
-                with self._meter.occupied():
+                with self._meters[columns["purpose"]].occupied():
                     completion = await self._provider.complete(prompt, call=f"{self._writer.run_id}/{call}")
             except ProviderError as error:
                 if not isinstance(error, FatalError):  # that one ends the run, and is told then
@@ -131,10 +142,10 @@ class Calls:
         price = "of no known price (set llm.price)" if ceiling is None else f"of up to {ceiling:.4f} dollars"
         return OutOfMoney(f"budget.usd: {left:.4f} dollars are left, the next call is one {price}")
 
-    async def _back_off(self, candidate: int, attempt: int, error: TransientError) -> None:
+    async def _back_off(self, purpose: str, attempt: int, error: TransientError) -> None:
         """Waits before the next attempt: doubling, with jitter, at least what the provider asked for."""
         if attempt + 1 < self._provider.attempts:
-            jitter = 0.5 + generator(self._seed, f"back off {attempt}", candidate).random()
+            jitter = 0.5 + generator(self._seed, "back off", self._last_id).random()
             wait = min(BACKOFF_MOST_S, BACKOFF_S * 2**attempt) * jitter
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._ending.wait(), max(wait, error.retry_after_s or 0.0))
+                await asyncio.wait_for(self._ending[purpose].wait(), max(wait, error.retry_after_s or 0.0))

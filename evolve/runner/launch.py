@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import platform
+import re
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +24,9 @@ from evolve.problem import Problem
 from evolve.proposer import build
 from evolve.runner import confirm, rundir
 from evolve.runner.artifacts import ArtifactSpace
+from evolve.runner.asks import Asks, Question, alone
 from evolve.runner.budget import Budget, Spent
+from evolve.runner.calls import EVALUATE
 from evolve.runner.pending import read_pending
 from evolve.runner.runner import Evaluator, Runner
 from evolve.search import Search
@@ -65,18 +68,21 @@ class Ended:
 
 
 async def start(setup: Setup, run_id: str, folder: Path, url: str, screen: Screen) -> Ended:
-    """Runs a new search. Nothing is left behind when it can't begin (a wrong key, an initial program that fails)."""
+    """Runs a new search. Nothing is left behind when it can't begin (a wrong key, an initial program that fails).
+
+    Where the initial program's evaluation asked a model, the run stays, since its answers are paid for.
+    """
     made = rundir.prepare(folder)
     try:
         store = Store(url, create=True)
-        async with _started(setup, founding=True) as founders:
-            _show_price(setup, founders, screen)
+        async with _started(setup, founding=True) as founding:
+            _show_price(setup, screen)
             ref = _create(setup, store, run_id, folder)
             writer = Writer(store, ref.run_id)
             writer.claim()
             try:
                 runner = _runner(setup, Search(**setup.search_settings), store, writer, Spent(), screen)
-                return await _carry_out(runner, ref, screen, founders)
+                return await _carry_out(runner, ref, screen, founding)
             except BaseException:
                 with suppress(StoreError):
                     writer.release("interrupted")
@@ -95,8 +101,8 @@ async def resume(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen)
     try:
         search = Search.load(store.events(ref.run_id), **setup.search_settings)
         measured_on = store.measured_on(ref.run_id, setup.problem.comparable_on)
-        async with _started(setup, not search.size, measured_on) as founders:  # founding: killed before it had any
-            _show_price(setup, founders, screen)
+        async with _started(setup, not search.size, measured_on) as founding:  # killed before it had any
+            _show_price(setup, screen)
             spent = _spent(store, ref.run_id, search.open())
             runner = _runner(setup, search, store, writer, spent, screen, resumed=True)
             state = "interrupted"
@@ -105,7 +111,7 @@ async def resume(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen)
                 "words": list(setup.words),
                 "isolation": setup.evaluator.isolation,
             }
-            return await _carry_out(runner, ref, screen, founders, **settings)
+            return await _carry_out(runner, ref, screen, founding, **settings)
     except BaseException:
         with suppress(StoreError):
             writer.release(state)
@@ -116,24 +122,23 @@ async def resume(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen)
 
 
 @asynccontextmanager
-async def _started(
-    setup: Setup, founding: bool, measured_on: str = ""
-) -> AsyncIterator[list[tuple[Files, Evaluation]]]:
+async def _started(setup: Setup, founding: bool, measured_on: str = "") -> AsyncIterator[Founding | None]:
     """Starts the evaluator, then the provider while the initial programs are evaluated; closes both whatever happens.
 
     Not all at once: Ray starts in an environment without keys, in which a provider would miss its own.
     """
+    begun: Founding | None = None
     try:
         _check_requirements(setup)
         await setup.evaluator.start(setup.problem, measured_on)
-        founders, started = await asyncio.gather(
-            _founders(setup) if founding else asyncio.sleep(0, []), setup.provider.start(), return_exceptions=True
-        )
-        for result in (started, founders):
-            if isinstance(result, BaseException):
-                raise result
-        yield founders  # type: ignore[misc]
+        begun = Founding(setup) if founding else None
+        await setup.provider.start()
+        if begun is not None:
+            await begun.settled()
+        yield begun
     finally:
+        if begun is not None:
+            await begun.close()
         for result in await asyncio.gather(setup.provider.close(), setup.evaluator.close(), return_exceptions=True):
             if isinstance(result, BaseException):
                 logging.getLogger("evolve").warning("while closing: %s", result)
@@ -148,7 +153,51 @@ def _check_requirements(setup: Setup) -> None:
         )
 
 
-async def _founders(setup: Setup) -> list[tuple[Files, Evaluation]]:
+class Founding:
+    """The evaluation of the initial programs, begun before the run exists. What it asks a model waits until there is one."""
+
+    def __init__(self, setup: Setup):
+        self._has_model = setup.provider.evaluation_concurrency > 0
+        self._asking = asyncio.Event()
+        self._asks: asyncio.Future[Asks] = asyncio.get_running_loop().create_future()
+        self._work = asyncio.create_task(_founders(setup, self._serving))
+
+    async def settled(self) -> None:
+        """Waits until it is done, or can't go on without the run. Raises what it raised."""
+        asking = asyncio.create_task(self._asking.wait())
+        await asyncio.wait([self._work, asking], return_when=asyncio.FIRST_COMPLETED)
+        asking.cancel()
+        if self._work.done():
+            self._work.result()
+
+    async def founders(self, asks: Asks) -> list[tuple[Files, Evaluation]]:
+        """Returns the initial programs with their evaluations, now that there is a run."""
+        self._asks.set_result(asks)
+        await asyncio.wait([self._work])
+        if self._work.cancelled():
+            raise RunError("stopped before the initial programs were evaluated; 'evolve resume' does that again")
+        return self._work.result()
+
+    def cancel(self) -> None:
+        self._work.cancel()
+
+    async def close(self) -> None:
+        self._work.cancel()
+        await asyncio.gather(self._work, return_exceptions=True)
+
+    def _serving(self, candidate: int) -> Callable[[Question], Awaitable[Any]]:
+        async def serve(question: Question) -> Any:
+            if not self._has_model or question["kind"] != "llm":
+                return await alone(question)
+            self._asking.set()
+            return await (await asyncio.shield(self._asks)).of(candidate)(question)
+
+        return serve
+
+
+async def _founders(
+    setup: Setup, serving: Callable[[int], Callable[[Question], Awaitable[Any]]]
+) -> list[tuple[Files, Evaluation]]:
     """Evaluates the initial programs. Raises RunError with the reason unless one of them is ok."""
     found: list[tuple[Files, Evaluation]] = []
     for index, files in enumerate(setup.problem.initials):
@@ -160,10 +209,11 @@ async def _founders(setup: Setup) -> list[tuple[Files, Evaluation]]:
             draw_seed=index,
             done=(),
             on_stage=lambda outcome: None,
+            serve=serving(index + 1),
         )
         best = max((e.score for _, e in found if e.score is not None), default=None)
         if confirm.is_due(evaluation, best):
-            again = partial(_again, setup, files, index)
+            again = partial(_again, setup, files, index, serving(index + 1))
             evaluation = await confirm.confirmed(again, setup.problem, evaluation)
         found.append((files, evaluation))
     if any(evaluation.status is Status.OK for _, evaluation in found):
@@ -179,17 +229,18 @@ async def _founders(setup: Setup) -> list[tuple[Files, Evaluation]]:
     raise RunError(f"problem={setup.problem.name}: {whose}: {lines[-1] if lines else 'no reason given'}{more}")
 
 
-async def _again(setup: Setup, files: Files, index: int, replicate: int) -> StageOutcome:
-    evaluator, problem = setup.evaluator, setup.problem
-    return await evaluator.measure(problem, files, candidate=index + 1, draw_seed=index, replicate=replicate)
-
-
-def _show_price(setup: Setup, founders: Sequence[tuple[Files, Evaluation]], screen: Screen) -> None:
-    """Says what a paid model can cost at most. Raises UsageError for a budget in dollars and a model without a price."""
-    files = next((files for files, evaluation in founders if evaluation.status is Status.OK), setup.problem.initials[0])
-    first = build(
-        setup.problem, operator="diff", parent=Candidate(id=1, status=Status.OK, files=files), inspirations=(), tried=()
+async def _again(
+    setup: Setup, files: Files, index: int, serve: Callable[[Question], Awaitable[Any]], replicate: int
+) -> StageOutcome:
+    return await setup.evaluator.measure(
+        setup.problem, files, candidate=index + 1, draw_seed=index, replicate=replicate, serve=serve
     )
+
+
+def _show_price(setup: Setup, screen: Screen) -> None:
+    """Says what a paid model can cost at most. Raises UsageError for a budget in dollars and a model without a price."""
+    parent = Candidate(id=1, status=Status.OK, files=setup.problem.initials[0])
+    first = build(setup.problem, operator="diff", parent=parent, inspirations=(), tried=())
     ceiling = setup.provider.ceiling_usd(first)
     budget = setup.budget
     if budget.usd is not None and ceiling is None:
@@ -199,10 +250,16 @@ def _show_price(setup: Setup, founders: Sequence[tuple[Files, Evaluation]], scre
         )
     if ceiling and budget.usd is None and budget.candidates:
         most = ceiling * budget.candidates
+        more = ", those that evaluations make aside" if _asks_a_model(setup.problem) else ""
         screen.note(
             "cost",
-            f"{budget.candidates} calls like the first can cost up to ${most:.2f}; budget.usd=X is never exceeded",
+            f"{budget.candidates} calls like the first can cost up to ${most:.2f}{more}; budget.usd=X is never exceeded",
         )
+
+
+def _asks_a_model(problem: Problem) -> bool:
+    text = (problem.path / "evaluator.py").read_text(encoding="utf-8", errors="replace")
+    return re.search(r"\blm\b", text) is not None
 
 
 def _create(setup: Setup, store: Store, run_id: str, folder: Path) -> rundir.RunRef:
@@ -243,7 +300,7 @@ def _runner(
     if search.window is not None:
         setup.budget.check_repeatable()
     stored = store.run(writer.run_id)
-    return Runner(
+    runner = Runner(
         problem=setup.problem,
         search=search,
         provider=setup.provider,
@@ -260,6 +317,9 @@ def _runner(
         note=(note := _noting(screen)),
         artifacts=ArtifactSpace(setup.artifact_mb, store.artifact_bytes(writer.run_id), note),
     )
+    for stage, curve in store.curves(writer.run_id, [stage.name for stage in setup.problem.stages if stage.report]):
+        runner.asks.remember(stage, curve)
+    return runner
 
 
 def _noting(screen: Screen) -> Callable[[str, str], None]:
@@ -281,22 +341,23 @@ def _spent(store: Store, run_id: str, untold: Sequence[int]) -> Spent:
         wall_s=store.run(run_id)["wall_s"],
         lost=totals["lost"],
         lost_usd=totals["held_usd"],
+        evaluation_calls=store.call_totals(run_id, EVALUATE)["calls"],
         **{name: totals[name] for name in same},
     )
 
 
 async def _carry_out(
-    runner: Runner, ref: rundir.RunRef, screen: Screen, founders: Sequence[tuple[Files, Evaluation]], **settings: Any
+    runner: Runner, ref: rundir.RunRef, screen: Screen, founding: Founding | None, **settings: Any
 ) -> Ended:
     """Runs to the end; a resumed run (without founders) first keeps the settings that it goes on with."""
     runner.writer.start()
     try:
-        with _log_file(ref), _signals(runner), screen.watch(runner):
+        with _log_file(ref), _signals(runner, founding), screen.watch(runner):
             runner.note("isolation", runner.evaluator.isolation)
             if settings:
                 await runner.writer.write(runner.writer.calls_lost(), runner.writer.run_columns(**settings))
-            if founders:
-                runner.found(founders)
+            if founding is not None:
+                runner.found(await founding.founders(runner.asks))
             await runner.run()
             if ref.folder and runner.state != "failed" and (best := runner.search.best):
                 with suppress(OSError):  # a full disk; the program is in the database
@@ -307,7 +368,7 @@ async def _carry_out(
 
 
 @contextmanager
-def _signals(runner: Runner) -> Iterator[None]:
+def _signals(runner: Runner, founding: Founding | None) -> Iterator[None]:
     """Ctrl-C (or SIGTERM) once drains, twice stops at once. Outside the main thread signals are somebody else's."""
     loop = asyncio.get_running_loop()
     pressed = 0
@@ -320,6 +381,8 @@ def _signals(runner: Runner) -> Iterator[None]:
             runner.drain()
         else:
             runner.halt()
+            if founding is not None:
+                founding.cancel()
 
     caught: list[signal.Signals] = []
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from evolve.population import Store
 from evolve.population.store import Row
+from evolve.runner.calls import PROPOSE
 from evolve.search import Search
 from evolve.search.search import request_of
 from evolve.types import Files, ProposalRequest, StageOutcome, Status
@@ -61,7 +62,7 @@ def read_pending(store: Store, run_id: str, search: Search) -> Pending:
 
 
 def _add_calls(pending: Pending, store: Store, run_id: str, candidate: int) -> None:
-    rows = store.call_rows(run_id, candidate)
+    rows = [row for row in store.call_rows(run_id, candidate) if row["purpose"] == PROPOSE]
     if not rows:
         return
     pending.attempts[candidate] = len(rows)

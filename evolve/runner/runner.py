@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from evolve.problem import Problem
 from evolve.proposer import EditError, apply, build, fingerprint
 from evolve.runner import calls, confirm
 from evolve.runner.artifacts import ArtifactSpace
+from evolve.runner.asks import Asks
 from evolve.runner.budget import Budget, Spent
 from evolve.runner.calls import OutOfMoney
 from evolve.runner.meter import Meter
@@ -47,6 +48,10 @@ class Evaluator(Protocol):
     def slots(self) -> int: ...
 
     @property
+    def queue(self) -> int:
+        """How many candidates may wait for a slot before no more are asked for."""
+
+    @property
     def isolation(self) -> str:
         """The level of all workers; known after `start`."""
 
@@ -66,8 +71,12 @@ class Evaluator(Protocol):
         draw_seed: int,
         done: Sequence[StageOutcome],
         on_stage: Callable[[StageOutcome], None],
+        serve: Callable[[Mapping[str, Any]], Awaitable[Any]],
     ) -> Evaluation:
-        """Returns the outcome; stages in `done` stand and are not run again. Each new one is given to `on_stage` at once."""
+        """Returns the outcome; stages in `done` stand and are not run again. Each new one is given to `on_stage` at once.
+
+        `serve` answers what the evaluation asks meanwhile.
+        """
 
     async def measure(
         self,
@@ -78,6 +87,7 @@ class Evaluator(Protocol):
         draw_seed: int,
         replicate: int = 0,
         holdout: bool = False,
+        serve: Callable[[Mapping[str, Any]], Awaitable[Any]],
     ) -> StageOutcome:
         """Runs the last stage alone, once more: as one more replicate, or on the hold-out's instances."""
 
@@ -117,13 +127,18 @@ class Runner:
         self.counts = counts if counts is not None else {}
         busy = busy_s or {}
         self.llm_meter = Meter(provider.concurrency, clock, busy.get("llm", 0.0))
+        self.judge_meter = Meter(provider.evaluation_concurrency, clock, busy.get("judges", 0.0))
         self.evaluator_meter = Meter(evaluator.slots, clock, busy.get("evaluators", 0.0))
         self._clock = clock
         self._wall_before, self._began = spent.wall_s, clock()
         self.calls = calls.Calls(
-            provider=provider, writer=writer, budget=budget, spent=spent, meter=self.llm_meter,
+            provider=provider, writer=writer, budget=budget, spent=spent,
+            meters={calls.PROPOSE: self.llm_meter, calls.EVALUATE: self.judge_meter},
             may_start=self._affordable,
             last_id=last_ids[0], seed=search.seed, note=note, clock=clock,
+        )  # fmt: skip
+        self.asks = Asks(
+            provider=provider, calls=self.calls, store=store, run_id=writer.run_id, problem=problem, stop=self._stop
         )  # fmt: skip
         self._last_evaluation = last_ids[1]
         self._fingerprints = fingerprints if fingerprints is not None else {}
@@ -193,6 +208,8 @@ class Runner:
             mark = fingerprint(files)
             self._fingerprints[mark] = candidate
             self._proposed[candidate] = Proposed(files=files, title=title)
+            for outcome in evaluation.stages:
+                self.asks.remember(outcome.stage, outcome.curve)
             changes += [
                 self.writer.candidate(candidate, "initial", island=islands[0] if islands else 0),
                 self.writer.log([self._proposed_event(candidate, self._proposed[candidate])]),
@@ -267,11 +284,8 @@ class Runner:
 
     def _has_room(self) -> bool:
         """A slot is free, and what waits to be evaluated does not grow without bound."""
-        waiting = len(self._backlog)
-        return (
-            len(self._proposals) + len(self._requests) < self.provider.concurrency
-            and waiting < 2 * self.evaluator.slots
-        )
+        asked = len(self._proposals) + len(self._requests)
+        return asked < self.provider.concurrency and len(self._backlog) < self.evaluator.queue
 
     def _start_evaluations(self) -> None:
         while self._backlog and len(self._evaluations) < self.evaluator.slots:
@@ -396,20 +410,30 @@ class Runner:
         if candidate in self._durable:
             await self._durable.pop(candidate)
         with self.evaluator_meter.occupied():
-            self._results[candidate] = await self.evaluator.evaluate(
+            evaluation = await self.evaluator.evaluate(
                 self.problem,
                 proposed.files,
                 candidate=candidate,
                 thresholds=self._asked[candidate].thresholds,
                 draw_seed=self._draw_seed(candidate),
                 done=[o for o in self._pending.stages.get(candidate, []) if o.replicate < self._replicates(o.stage)],
-                on_stage=lambda outcome: self._wrote(self._stage(candidate, outcome)),
+                on_stage=lambda outcome: self._measured(candidate, outcome),
+                serve=self.asks.of(candidate),
             )
+        if candidate not in self.asks.cut:
+            self._results[candidate] = evaluation
+
+    def _measured(self, candidate: int, outcome: StageOutcome) -> None:
+        if candidate not in self.asks.cut:
+            self._write(self._stage(candidate, outcome))
 
     async def _measure(self, candidate: int, files: Files, **what: Any) -> StageOutcome:
         """Runs the last stage alone, as one more `replicate` or as the `holdout`."""
         seed = self._draw_seed(candidate)
-        return await self.evaluator.measure(self.problem, files, candidate=candidate, draw_seed=seed, **what)
+        serve = self.asks.of(candidate)
+        return await self.evaluator.measure(
+            self.problem, files, candidate=candidate, draw_seed=seed, serve=serve, **what
+        )
 
     def _draw_seed(self, candidate: int) -> int:
         return int(generator(self.search.seed, "draw", candidate).integers(2**63))
@@ -436,13 +460,17 @@ class Runner:
     async def _confirm(self, candidate: int) -> None:
         stored = [o for o in self._pending.stages.get(candidate, []) if o.replicate >= self._replicates(o.stage)]
         with self.evaluator_meter.occupied():
-            self._results[candidate] = await confirm.confirmed(
+            evaluation = await confirm.confirmed(
                 lambda replicate: self._measure(candidate, self._proposed[candidate].files, replicate=replicate),
                 self.problem,
                 self._results[candidate],
                 stored=stored,
-                on_stage=lambda outcome: self._wrote(self._stage(candidate, outcome)),
+                on_stage=lambda outcome: self._measured(candidate, outcome),
             )
+        if candidate in self.asks.cut:
+            del self._results[candidate]  # a resume evaluates it again, with the answers that are stored
+            return
+        self._results[candidate] = evaluation
         self._confirmed[candidate] = True
 
     def _to_hold_out(self) -> int | None:
@@ -460,7 +488,7 @@ class Runner:
         with self.evaluator_meter.occupied():
             outcome = await self._measure(candidate, files, holdout=True)
         self.spent.evaluations += 1
-        self._wrote(self._stage(candidate, outcome))
+        self._write(self._stage(candidate, outcome))
 
     def _tell(self, candidate: int, evaluation: Evaluation) -> None:
         self._write(*self._told(candidate, evaluation))
@@ -511,7 +539,7 @@ class Runner:
             return
         last = (evaluation.feedback.strip().splitlines() or ["no reason given"])[-1]
         self.note(evaluation.status.value, f"candidate {candidate}: {last}")
-        if self._faults >= PAUSE_AFTER:
+        if self._faults >= PAUSE_AFTER and self.state == "running":
             self._stop("paused", f"{self._faults} times in a row {evaluation.status}: {last}")
 
     # ------------------------------------------------------------ reading and writing
@@ -525,9 +553,6 @@ class Runner:
             self._cache.update(read)
             found.update(read)
         return found
-
-    def _wrote(self, *changes: Change) -> None:
-        self._write(*changes)
 
     def _write(self, *changes: Change) -> asyncio.Future[None]:
         """Queues changes without waiting; a failure stops the run."""
@@ -550,6 +575,8 @@ class Runner:
         busy = {
             "llm": self.llm_meter.busy_s(),
             "llm_slots": self.llm_meter.slots,
+            "judges": self.judge_meter.busy_s(),
+            "judge_slots": self.judge_meter.slots,
             "evaluators": self.evaluator_meter.busy_s(),
             "evaluator_slots": self.evaluator_meter.slots,
         }
@@ -577,7 +604,9 @@ class Runner:
         """Ends the run: nothing new starts; what is in flight ends and counts."""
         self._set_state(state, reason)
         self._draining = True
-        self.calls.end()
+        self.calls.end(
+            *[calls.PROPOSE] * (state == "interrupted")
+        )  # what a user stops, ends with its evaluations' calls
         if state in ("failed", "paused"):
             self.note(state, reason)
 

@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from email.utils import formatdate
 
 import pytest
@@ -61,6 +62,38 @@ def test_a_given_price_bounds_a_call_before_start():
     provider = LiteLLM(model="openai/test", price=PRICE, max_tokens=1000)
     ceiling = provider.ceiling_usd(Prompt(system="", user="é" * 500_000))
     assert ceiling == pytest.approx(2.0 + 256 * 2e-6 + 1000 * 8e-6)
+
+
+def test_a_prompts_own_max_tokens_bounds_its_price():
+    provider = LiteLLM(model="openai/test", price=PRICE, max_tokens=1000)
+    assert provider.ceiling_usd(PROMPT) - provider.ceiling_usd(replace(PROMPT, max_tokens=10)) == pytest.approx(
+        990 * 8e-6
+    )
+
+
+def test_calls_that_evaluations_make_have_as_many_slots_as_proposals_unless_set():
+    assert LiteLLM(model="m", concurrency=3).evaluation_concurrency == 3
+    assert LiteLLM(model="m", concurrency=3, evaluation_concurrency=5).evaluation_concurrency == 5
+
+
+@integration
+@pytest.mark.parametrize(("asked", "sent"), [(12, 12), (5000, 1000)])
+async def test_a_prompt_may_set_its_temperature_and_fewer_tokens(asked, sent):
+    with LLMServer(["hello"]) as server:
+        provider = LiteLLM(model="openai/test", api_base=server.api_base, max_tokens=1000)
+        await provider.start()
+        await provider.complete(replace(PROMPT, temperature=0.7, max_tokens=asked), call="1")
+    assert (server.requests[0].body["temperature"], server.requests[0].body["max_tokens"]) == (0.7, sent)
+
+
+@integration
+async def test_what_a_prompt_asks_and_the_model_does_not_take_is_that_prompts_fault():
+    with LLMServer(["hello"]) as server:
+        provider = LiteLLM(model="openai/o3-mini", api_base=server.api_base)
+        await provider.start()
+        with pytest.raises(ProviderError, match="temperature") as raised:
+            await provider.complete(replace(PROMPT, temperature=0.7), call="1")
+    assert not isinstance(raised.value, FatalError | TransientError)
 
 
 def test_without_a_price_there_is_no_ceiling():

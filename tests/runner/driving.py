@@ -80,6 +80,7 @@ class Judging:
         second: Callable[[StageOutcome], StageOutcome] = lambda outcome: outcome,
     ):
         self.slots = slots
+        self.queue = 2 * slots
         self.evaluated: list[int] = []
         self.ran: list[tuple[int, str]] = []
         self.measured: list[tuple[int, int]] = []
@@ -105,6 +106,7 @@ class Judging:
         draw_seed: int,
         done: Sequence[StageOutcome],
         on_stage: Callable[[StageOutcome], None],
+        serve: Any,
     ) -> Evaluation:
         self.evaluated.append(candidate)
         known = {outcome.stage: outcome for outcome in done}
@@ -128,6 +130,7 @@ class Judging:
         draw_seed: int,
         replicate: int = 0,
         holdout: bool = False,
+        serve: object = None,
     ) -> StageOutcome:
         (self.held_out if holdout else self.measured).append((candidate, replicate))
         await turns(self._latency(candidate))
