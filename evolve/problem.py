@@ -22,7 +22,7 @@ from evolve.types import HOLDOUT, Files
 
 BUNDLED = "problems"  # the package that ships problems; named here only, never imported
 PASS_IF = r"(>=|<=|>|<) *(q\d{1,2}|-?\d+(?:\.\d*)?(?:e-?\d+)?)"
-LATER = {"constraints", "tune", "incumbent"}
+LATER = {"constraints", "tune", "incumbent", "checkpoint"}
 TEXT = "text"  # the entry of a candidate that is read, not run
 LEVELS = ("bare", "guarded", "strict")  # of isolation, the weakest first
 DRAWS = ("fixed", "paired", "fresh")
@@ -85,7 +85,7 @@ class Stage:
 
     `draw`: `fixed` instances are the same for all, `paired` ones for all candidates in the same replicate, `fresh` ones for
     none. `profile`: forked from a warm `python`, a fresh process (`exec`), or that with a `gpu`. `report` allows early
-    stops by what evaluator.py reports; `checkpoint` keeps a folder for a retry.
+    stops by what evaluator.py reports.
     """
 
     name: str
@@ -103,7 +103,6 @@ class Stage:
     replicates: int = 1
     profile: str = "python"
     report: bool = False
-    checkpoint: bool = False
     exclusive_gpu: bool = False
 
     def __post_init__(self) -> None:
@@ -113,7 +112,7 @@ class Stage:
             _require(_is_number(value) and value >= 0, f"{where}: {name} must be a number, 0 or more, not {value!r}")
         whole = self.instances is None or (type(self.instances) is int and self.instances >= 1)
         _require(whole, f"{where}: instances must be a whole number, 1 or more, not {self.instances!r}")
-        for name in ("partial", "report", "checkpoint", "exclusive_gpu"):
+        for name in ("partial", "report", "exclusive_gpu"):
             value = getattr(self, name)
             _require(isinstance(value, bool), f"{where}: {name} is true or false, not {value!r}")
         count = type(self.replicates) is int and self.replicates >= 1
@@ -284,6 +283,8 @@ def load_problem(
     command = tuple(map(str, spec["entry"])) if isinstance(spec.get("entry"), list) else ()
     entry_file, entry = ("", "") if command else _entry(spec, initials, edit, where)
     build = _build(spec.get("build"), where)
+    made = _with_build(_stages(spec, stages or {}, where), build)
+    gpu = ["gpu"] if any(stage.profile == "gpu" for stage in made) else []
     comparable_on, isolation = spec.get("comparable_on") or "any", spec.get("isolation") or ""
     _choice(f"{where}: comparable_on", comparable_on, COMPARABLE)
     _choice(f"{where}: isolation", isolation or "bare", LEVELS)
@@ -296,7 +297,7 @@ def load_problem(
         edit=edit,
         initials=initials,
         objectives=_objectives(spec, where),
-        stages=_with_build(_stages(spec, stages or {}, where), build),
+        stages=made,
         known=_known_for(spec, merged, where),
         params=merged,
         preload=tuple(_list(spec.get("preload"))),
@@ -306,7 +307,7 @@ def load_problem(
         python=_beside(folder, spec.get("python")),
         mounts=_mounts(folder, spec.get("mounts") or {}, where),
         build=build,
-        requires=tuple(_list(spec.get("requires"))),
+        requires=tuple(dict.fromkeys([*_list(spec.get("requires")), *gpu])),
         deterministic=spec.get("deterministic") is not False,
         comparable_on=comparable_on,
         isolation=isolation,

@@ -17,6 +17,7 @@ import pytest_asyncio
 from evaluators import Cascade, LocalPool, Pool, StageJob
 from evaluators.build import BuildStore
 from evaluators.gpu import Gpu, chosen, devices, nodes, visible
+from evolve.errors import EvolveError
 from evolve.llm.scripted import Scripted
 from evolve.problem import Problem, load_problem
 from evolve.runner.budget import Budget
@@ -30,6 +31,7 @@ Make = Callable[..., Problem]
 asynchronous = pytest.mark.asyncio(loop_scope="session")
 ROOT = Path(__file__).parents[2]
 PRIMES = Path(__file__).parent / "worlds" / "primes"
+LEVELS = ["strict", *(pytest.param(level, marks=pytest.mark.integration) for level in ("guarded", "bare"))]
 needs_cpp = pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
 
 
@@ -39,12 +41,15 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session", params=["strict", "guarded", "bare"])
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=LEVELS)
 async def pool(request: pytest.FixtureRequest, cache: Path) -> AsyncIterator[Pool]:
     pool = LocalPool(1, request.param)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(cache))
-        await pool.start()
+        try:
+            await pool.start()
+        except EvolveError as error:
+            pytest.skip(str(error))
         yield pool
         await pool.close()
 
@@ -489,6 +494,34 @@ def test_without_a_driver_there_is_none(tmp_path: Path) -> None:
 async def test_a_stage_on_a_gpu_is_skipped_without_one(run: Run, make: Make) -> None:
     outcome = await run(make("entry: f\nstages: {main: {profile: gpu}}", TELLS), WHO)
     assert says(outcome, Status.SKIPPED, "needs a GPU")
+
+
+# ---------------------------------------------------------------- timing
+
+RACE = """
+from evaluators.timing import timed
+from evolve.problem import Result
+REFERENCE = {"initial.py": "import time\\ndef f(x):\\n    time.sleep(0.05)\\n    return x"}
+def drive(instance, candidate):
+    return timed(candidate, "f", list(range(1000)), repeats=3, reference=REFERENCE)
+def score(instance, found):
+    assert len(found.seconds) == len(found.reference_s) == 3
+    return Result({"score": found.speedup}, feedback=repr([output[-1] for output in found.outputs]))
+"""
+SLOW = "import time\nn = 0\ndef f(x):\n    global n\n    n += 1\n    time.sleep(0.01 / n)\n    return x + [n]"
+
+
+async def test_candidate_and_reference_are_timed_in_fresh_processes(run: Run, make: Make) -> None:
+    problem = make("entry: f", RACE)
+    outcome = await run(problem, SLOW)
+    assert says(outcome, Status.OK, r"^\[1, 1, 1\]$")
+    assert 1.5 < (outcome.score or 0) < 5.5
+    assert says(await run(problem, "def f(x):\n    1 / 0"), Status.CRASH, "ZeroDivision")
+
+
+async def test_a_failing_reference_is_the_evaluators_fault(run: Run, make: Make) -> None:
+    problem = make("entry: f", RACE.replace("return x", "1 / 0"))
+    assert says(await run(problem, SLOW), Status.EVALUATOR_ERROR, "in the candidate's place: .*ZeroDivision")
 
 
 # ---------------------------------------------------------------- from end to end
