@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import shutil
@@ -291,6 +292,18 @@ async def test_a_failed_build_says_why(run: Run, make: Make, script: str, patter
 
 
 @asynchronous
+async def test_no_candidate_reaches_the_store_of_builds(run: Run, make: Make, cache: Path, pool: Pool) -> None:
+    if pool.isolation == "bare":
+        pytest.skip("bare keeps nobody from a file of the same user")
+    store = cache / "evolve" / "builds"
+    script = f"echo built > made; (cd {store} && echo x > planted); cp made {store}/planted; mkdir {store}/folder"
+    problem = make(COUNTING.replace("./made", "cat, made"), ECHO.replace("VALUE", "0"), "initial.txt")
+    outcome = await run(problem, str(pool.isolation), **{"make.sh": f"{script}; exit 0"})
+    assert says(outcome, Status.OK, "built") and not (store / "planted").exists() and not (store / "folder").exists()
+    assert len(list(store.iterdir())) >= 1
+
+
+@asynchronous
 @needs_cpp
 @pytest.mark.integration
 async def test_an_extension_module_is_built_and_imported(run: Run, make: Make) -> None:
@@ -344,17 +357,19 @@ async def test_drive_gets_all_files_of_a_text(run: Run, make: Make) -> None:
 
 
 def others() -> list[str]:
-    """Returns other Pythons of this machine that candidates may run on, the oldest first."""
+    """Returns other Pythons that candidates may run on, the oldest first: of PATH, and those that OTHER_PYTHONS names."""
+    paths = [path for folder in os.get_exec_path() for path in glob.glob(f"{folder}/python3.[0-9]*")]
+    named = os.environ.get("OTHER_PYTHONS", "").split(os.pathsep)
     found = {}
-    for folder in [*os.environ["PATH"].split(":"), *map(str, Path.home().glob(".pyenv/versions/*/bin"))]:
-        for path in Path(folder).glob("python3.[0-9]*"):
-            minor = path.name.partition(".")[2]
-            if minor.isdecimal() and int(minor) >= 9 and int(minor) != sys.version_info[1]:
-                if subprocess.run([path, "-c", ""], capture_output=True).returncode == 0:
-                    found.setdefault(int(minor), str(path))
-    return [path for _, path in sorted(found.items())]
+    for path in [*filter(None, named), *(path for path in paths if path.rpartition(".")[2].isdecimal())]:
+        asked = subprocess.run([path, "-c", ASKED_FOR], capture_output=True, text=True, check=False)
+        prefix, minor, real = asked.stdout.split() if asked.returncode == 0 else (sys.base_prefix, 0, "")
+        if int(minor) >= 9 and prefix != sys.base_prefix:
+            found[real] = int(minor)
+    return sorted(found, key=lambda path: found[path])
 
 
+ASKED_FOR = "import sys; print(sys.base_prefix, sys.version_info[1], sys.executable)"
 OTHERS = others()
 needs_another = pytest.mark.skipif(not OTHERS, reason="needs another Python, 3.9 or newer")
 TELLS = """
@@ -364,18 +379,19 @@ def score(instance, output):
     from evolve.problem import Result
     return Result({"score": 1.0}, feedback=repr(output))
 """
-WHO = "import os, sys\ndef f(x, y):\n    return [sys.version_info[1], x, y, 'msgpack' in sys.modules, sorted(os.listdir('.'))]"
+WHO = (
+    "import os, sys\ndef f(x, y):\n    return [sys.executable, x, y, 'msgpack' in sys.modules, sorted(os.listdir('.'))]"
+)
 
 
 @asynchronous
 @needs_another
 @pytest.mark.parametrize("profile", ["python", "exec"])
 async def test_another_interpreter_runs_the_candidate(run: Run, make: Make, profile: str) -> None:
-    minor = int(OTHERS[0].rpartition(".")[2])
     yaml = f"entry: f\npython: {OTHERS[0]}\npreload: [json]\nstages: {{main: {{profile: {profile}}}}}"
     outcome = await run(make(yaml, TELLS, text=WHO))
     assert says(outcome, Status.OK)
-    assert outcome.feedback == repr([minor, None, 2**70, False, ["initial.py"]])
+    assert outcome.feedback == repr([OTHERS[0], None, 2**70, False, ["initial.py"]])
     assert says(await run(make(yaml, TELLS), "def f(x, y):\n    1 / 0"), Status.CRASH, "line 2, in f.*ZeroDivision")
 
 
