@@ -36,7 +36,7 @@ from evolve.types import Files, Status
 
 HARNESS = str(Path(__file__).resolve().parent / "harness")
 PRELOAD_S = 60.0
-DYING_S = 0.05  # from the end of a process's channel to its own
+DYING_S = 0.3  # from the end of a process's channel to its own
 END_S = 5.0  # how long the end of a tree may take
 FILE_MB = 64
 BUILD_MEMORY_MB = 2000  # compilers need it, whatever a candidate may have

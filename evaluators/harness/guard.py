@@ -117,8 +117,8 @@ class Guard:
             os.setresgid(self._uid, self._uid, self._uid)
             os.setresuid(self._uid, self._uid, self._uid)
             kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # which a change of ids takes away
-            kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
         kernel.drop_capabilities()
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # its own /proc stays its own, and the worker may weigh it
         if self._landlock:
             self._rules(scratch).restrict_self()
         seccomp.install(self._filter)
