@@ -19,7 +19,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from evaluators.environment import cache_home, clean_environment, interpreter
+from evaluators.environment import cache_folder, clean_environment, interpreter
 from evaluators.harness import wire
 from evaluators.harness.command import PYTHON
 from evaluators.sandbox import Built, Clock, Failure, Sandbox, Zygote
@@ -77,7 +77,7 @@ class BuildStore:
 def build(zygote: Zygote, problem: Problem, stage: Stage, files: Files) -> Built:
     """Returns what a candidate's build leaves, of an earlier one where there was the same. Raises Failure (build_failed)."""
     assert problem.build is not None
-    store, key = BuildStore(cache_home() / "evolve" / "builds"), build_key(problem, files)
+    store, key = BuildStore(cache_folder() / "builds"), build_key(problem, files)
     built = store.get(key)
     if built is None:
         built = _built(zygote, problem, stage, files)

@@ -18,6 +18,7 @@ PASSED = (
     "PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES",
     "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE",  # these two work around machines
 )  # fmt: skip
+CACHE = "EVOLVE_CACHE"
 OLDEST = (3, 9)  # that the harness runs on
 SAFE_PATH = (3, 11)  # has the option -P
 FACTS = "import sys, json; print(json.dumps([sys.version_info[:2], sys.prefix, sys.base_prefix]))"
@@ -32,15 +33,16 @@ def clean_environment(home: str, *, trusted: bool) -> dict[str, str]:
     environment |= {"LANG": "C.UTF-8", "HOME": home, "TMPDIR": home, "PYTHONHASHSEED": "0", **ONE_THREAD}
     root = Path(__file__).resolve().parents[1]
     if trusted:
-        environment["XDG_CACHE_HOME"] = str(cache_home())
+        environment[CACHE] = str(cache_folder())
     if trusted and root.name not in ("site-packages", "dist-packages"):
         environment["PYTHONPATH"] = str(root)
     return environment
 
 
-def cache_home() -> Path:
-    """Returns the folder of this user's caches, which outlives workers."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+def cache_folder() -> Path:
+    """Returns the folder of this user's caches of ours, which outlives workers; they are told, since HOME is not theirs."""
+    told = os.environ.get(CACHE)
+    return Path(told) if told else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "evolve"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from evaluators.environment import cache_home
+from evaluators.environment import cache_folder
 
 SHARED = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools")  # nodes that every process with a GPU needs
 READS = ("/sys/bus/pci/devices", "/sys/devices/system")
@@ -75,7 +75,7 @@ def assigned() -> list[Gpu]:
 
 
 def _first_free(gpus: list[Gpu]) -> list[Gpu]:
-    folder = cache_home() / "evolve"
+    folder = cache_folder()
     for gpu in gpus:
         folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder / f"gpu-{gpu.minor}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)

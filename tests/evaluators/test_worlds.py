@@ -501,6 +501,10 @@ def test_the_gpus_are_those_that_the_driver_tells_of(machine: Path) -> None:
     assert [chosen([first, second], words) for words in ("1", "GPU-1", "", "7")] == [[second], [first], [], []]
 
 
+def test_a_stage_on_a_gpu_requires_one(make: Make) -> None:
+    assert make("entry: f\nstages: {main: {profile: gpu}}", TELLS, text=WHO).requires == ("gpu",)
+
+
 def test_without_a_driver_there_is_none(tmp_path: Path) -> None:
     assert devices(str(tmp_path)) == [] and nodes([], str(tmp_path)) == []
 
