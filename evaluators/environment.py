@@ -18,6 +18,7 @@ PASSED = (
     "PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES",
     "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE",  # these two work around machines
 )  # fmt: skip
+PACKAGES = ("site-packages", "dist-packages")
 CACHE = "EVOLVE_CACHE"
 OLDEST = (3, 9)  # that the harness runs on
 SAFE_PATH = (3, 11)  # has the option -P
@@ -34,7 +35,7 @@ def clean_environment(home: str, *, trusted: bool) -> dict[str, str]:
     root = Path(__file__).resolve().parents[1]
     if trusted:
         environment[CACHE] = str(cache_folder())
-    if trusted and root.name not in ("site-packages", "dist-packages"):
+    if trusted and root.name not in PACKAGES:
         environment["PYTHONPATH"] = str(root)
     return environment
 
@@ -60,7 +61,8 @@ def interpreter(path: str = "") -> Interpreter:
     version, *prefixes = _facts(path) if path else (list(sys.version_info[:2]), sys.prefix, sys.base_prefix)
     program = path or sys.executable
     safe_path = ("-P",) if tuple(version) >= SAFE_PATH else ()
-    folders = (*prefixes, str(Path(os.path.realpath(program)).parents[1]))
+    packages = [] if path else [folder for folder in sys.path if os.path.basename(folder) in PACKAGES]
+    folders = (*prefixes, str(Path(os.path.realpath(program)).parents[1]), *packages)
     return Interpreter((program, *safe_path, "-s", "-B"), tuple(dict.fromkeys(folders)), ours=not path)
 
 

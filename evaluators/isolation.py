@@ -7,7 +7,6 @@ import importlib.util
 import os
 import site
 import stat
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -95,9 +94,7 @@ def _is_open(place: Path) -> bool:
 def _interpreter(problem: Problem | None) -> list[str]:
     """Returns the folders of the candidates' interpreter, its libraries and those of its dynamic linker."""
     libraries = os.environ.get("LD_LIBRARY_PATH", "").split(":")
-    packages = [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
-    own = [] if problem and problem.python else packages
-    paths = [*interpreter(problem.python if problem else "").folders, *own, *filter(None, libraries)]
+    paths = [*interpreter(problem.python if problem else "").folders, *filter(None, libraries)]
     return [path for path in paths if path != "/" and os.path.isabs(path)]
 
 
