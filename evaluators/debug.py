@@ -18,7 +18,7 @@ import random
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +34,7 @@ from evaluators.scoring import Scorer
 from evaluators.stage import StageRun
 from evolve.errors import EvaluatorError
 from evolve.problem import Problem
-from evolve.types import Files, StageOutcome, Status
+from evolve.types import StageOutcome, Status
 
 OURS = tuple(str(Path(__file__).resolve().parents[1] / name) + "/" for name in ("evaluators", "evolve"))
 Tell = Callable[[str], None]
@@ -79,7 +79,8 @@ class Foreground:
             if job.problem.command:
                 raise EvaluatorError("--debug: the candidate is a command, which has no place in this process")
             self._scorer = self._scorer or Here(job.problem, self._tell)
-            return replace(_Run(self._scorer, Zygote("bare"), job, ask).run(), isolation="none")
+            with contextlib.closing(Zygote("bare", job.problem)) as zygote:  # where something is built
+                return replace(_Run(self._scorer, zygote, job, ask).run(), isolation="none")
         except EvaluatorError as error:
             return StageOutcome(stage=job.stage, status=Status.EVALUATOR_ERROR, feedback=str(error))
 
@@ -126,7 +127,7 @@ class _Run(StageRun):
     def _open(self) -> Any:
         if self._sandbox is None:
             self._sandbox = here = InProcess(self._answer, self._scorer.tell)  # type: ignore[assignment]
-            here.open(self._job.problem, self._job.files)
+            here.open(self._job.problem, {**self.files, **self._built})
         return self._sandbox
 
 
@@ -140,11 +141,11 @@ class InProcess:
         self._folder = os.path.realpath(tempfile.mkdtemp(prefix="evolve-debug-"))
         self._module: Any = None
 
-    def open(self, problem: Problem, files: Files) -> None:
-        for name, text in files.items():
+    def open(self, problem: Problem, files: Mapping[str, str | bytes]) -> None:
+        for name, content in files.items():
             target = Path(self._folder, name)
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text, encoding="utf-8")
+            target.write_bytes(content if isinstance(content, bytes) else content.encode())
         if (problem.path / "data").is_dir():
             os.symlink(problem.path / "data", Path(self._folder, "data"))
         sys.path.insert(0, self._folder)

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
+
+from evolve.errors import EvaluatorError
 
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-PASSED = ("PATH", "LD_LIBRARY_PATH", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # the last two work around machines
+PASSED = (
+    "PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES",
+    "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE",  # these two work around machines
+)  # fmt: skip
+PACKAGES = ("site-packages", "dist-packages")
+CACHE = "EVOLVE_CACHE"
+OLDEST = (3, 9)  # that the harness runs on
+SAFE_PATH = (3, 11)  # has the option -P
+FACTS = "import sys, json; print(json.dumps([sys.version_info[:2], sys.prefix, sys.base_prefix]))"
 
 
 def clean_environment(home: str, *, trusted: bool) -> dict[str, str]:
@@ -18,11 +33,57 @@ def clean_environment(home: str, *, trusted: bool) -> dict[str, str]:
     environment = {name: os.environ[name] for name in PASSED if name in os.environ}
     environment |= {"LANG": "C.UTF-8", "HOME": home, "TMPDIR": home, "PYTHONHASHSEED": "0", **ONE_THREAD}
     root = Path(__file__).resolve().parents[1]
-    if trusted and root.name not in ("site-packages", "dist-packages"):
+    if trusted:
+        environment[CACHE] = str(cache_folder())
+    if trusted and root.name not in PACKAGES:
         environment["PYTHONPATH"] = str(root)
     return environment
 
 
+def cache_folder() -> Path:
+    """Returns the folder of this user's caches of ours, which outlives workers; they are told, since HOME is not theirs."""
+    told = os.environ.get(CACHE)
+    return Path(told) if told else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "evolve"
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """A Python that runs candidates: how it is started, and the folders that it needs. `ours` is the engine's own."""
+
+    argv: tuple[str, ...]
+    folders: tuple[str, ...]
+    ours: bool
+
+
+@cache
+def interpreter(path: str = "") -> Interpreter:
+    """Returns the engine's interpreter, or the one at a path. Raises EvaluatorError where that is of no use."""
+    version, *prefixes = _facts(path) if path else (list(sys.version_info[:2]), sys.prefix, sys.base_prefix)
+    program = path or sys.executable
+    safe_path = ("-P",) if tuple(version) >= SAFE_PATH else ()
+    packages = [] if path else [folder for folder in sys.path if os.path.basename(folder) in PACKAGES]
+    folders = (*prefixes, str(Path(os.path.realpath(program)).parents[1]), *packages)
+    return Interpreter((program, *safe_path, "-s", "-B"), tuple(dict.fromkeys(folders)), ours=not path)
+
+
 def python() -> list[str]:
     """Returns the interpreter that ignores the current folder, the user's packages and writes no bytecode."""
-    return [sys.executable, "-P", "-s", "-B"]
+    return list(interpreter().argv)
+
+
+def _facts(path: str) -> list[Any]:
+    """Asks another interpreter for its version and prefixes."""
+    where, least = f"problem.yaml: python: {path}", "{}.{}".format(*OLDEST)
+    try:
+        environment = clean_environment("/", trusted=False)
+        asked = subprocess.run([path, "-s", "-B", "-c", FACTS], env=environment, capture_output=True, timeout=30)
+        facts = json.loads(asked.stdout)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EvaluatorError(f"{where}: can't be run ({error}); name a Python {least} or newer there") from None
+    except ValueError:
+        said = (asked.stderr or asked.stdout).decode("utf-8", "replace").strip()[-200:]
+        raise EvaluatorError(f"{where}: is no Python ({said!r}); name a Python {least} or newer there") from None
+    if tuple(facts[0]) < OLDEST:
+        found = ".".join(map(str, facts[0]))
+        raise EvaluatorError(f"{where}: is Python {found}; candidates need {least} or newer")
+    return list(facts)

@@ -12,16 +12,24 @@ def local(workers: int | None = None, isolation: str = "auto", queue: int | None
 
 
 def ray(
-    workers: int | None = None, address: str | None = None, isolation: str = "auto", queue: int | None = None
+    workers: int | None = None,
+    address: str | None = None,
+    isolation: str = "auto",
+    queue: int | None = None,
+    patience_s: float = 600.0,
 ) -> Cascade:
     """Returns a cascade on a Ray cluster, or on a Ray of its own where `address` is None."""
     from evaluators.ray_pool import RayPool
 
-    return Cascade(RayPool(workers, address), isolation, queue)
+    return Cascade(RayPool(workers, address, isolation, patience_s), isolation, queue)
 
 
 def auto(
-    workers: int | None = None, address: str | None = None, isolation: str = "auto", queue: int | None = None
+    workers: int | None = None,
+    address: str | None = None,
+    isolation: str = "auto",
+    queue: int | None = None,
+    patience_s: float = 600.0,
 ) -> Cascade:
     """Returns `ray` when an address is given, else `local`."""
-    return ray(workers, address, isolation, queue) if address else local(workers, isolation, queue)
+    return ray(workers, address, isolation, queue, patience_s) if address else local(workers, isolation, queue)

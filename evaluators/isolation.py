@@ -7,11 +7,12 @@ import importlib.util
 import os
 import site
 import stat
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from evaluators import gpu
+from evaluators.environment import interpreter
 from evaluators.harness import landlock, seccomp
 from evolve.problem import Problem
 
@@ -31,32 +32,36 @@ def lacking(level: str) -> str:
     return "" if level == "strict" or landlock.abi() else "the kernel has no Landlock (Linux 5.13)"
 
 
-def plan(level: str, problem: Problem | None, home: str, harness: str) -> dict[str, Any]:
+def plan(level: str, problem: Problem | None, home: str, harness: str, library: str) -> dict[str, Any]:
     """Returns what a zygote is told: its level, and what candidates may read.
 
     `reads` are whole folders (their own root shows them), `hidden` what is taken out of them; `granted` and `listed` say
     the same to Landlock, which can only grant.
     """
-    reads = list(_outermost([*SYSTEM, *_interpreter(), *(problem.mounts if problem else ())]))
+    needs_gpu = problem is not None and any(stage.profile == "gpu" for stage in problem.stages)
+    mounts = problem.mounts if problem else ()
+    reads = list(_outermost([*SYSTEM, *_interpreter(problem), *mounts, *(gpu.READS if needs_gpu else ())]))
     hidden = [path for path in _hidden(problem) if _within(path, reads)]
     data = str(problem.path / "data") if problem and (problem.path / "data").is_dir() else ""
-    granted, listed = _granted([*reads, *filter(None, [data]), harness, *FILES], hidden)
+    granted, listed = _granted([*reads, *filter(None, [data, library]), harness, *FILES], hidden)
     return {
         "level": level,
-        "uid": candidates_uid(level),
+        "uid": candidates_uid(level, problem),
         "home": home,
         "harness": harness,
+        "library": library,
+        "python": interpreter(problem.python if problem else "").argv,
         "data": data,
         "reads": reads,
         "hidden": hidden,
         "granted": granted,
-        "listed": listed,
-        "devices": [],
+        "listed": [*listed, os.path.dirname(harness)],  # where a fresh process finds the package
+        "devices": gpu.nodes(gpu.assigned()) if needs_gpu else [],
         "preload": list(problem.preload) if problem else [],
     }
 
 
-def candidates_uid(level: str) -> int:
+def candidates_uid(level: str, problem: Problem | None = None) -> int:
     """Returns the user id of this worker's candidates: one of their own where root may give it."""
     own = os.geteuid()
     if own or level == "bare":
@@ -66,21 +71,30 @@ def candidates_uid(level: str) -> int:
     mapped = any(first <= uid < first + count for first, _, count in ranges)
     status = Path("/proc/self/status").read_text()
     capable = int(status.partition("CapEff:")[2].split()[0], 16) & CAP_SETUID
-    open_to_all = level == "strict" or all(map(_open_to_all, _interpreter()))
+    shown = [*problem.mounts, *filter(os.path.isdir, [str(problem.path / "data")])] if problem else []
+    if level == "strict":  # which shows them at places of its own
+        return uid if mapped and capable and all(_is_open(Path(path)) for path in shown) else own
+    if problem and any(stage.profile != "python" for stage in problem.stages):
+        shown.append(str(Path(__file__).parent))  # the harness, for a fresh process
+    open_to_all = all(map(_open_to_all, [*_interpreter(problem), *shown]))
     return uid if mapped and capable and open_to_all else own
 
 
 def _open_to_all(path: str) -> bool:
-    """Says whether every user can reach a path (an interpreter in root's home, say, they can't)."""
+    """Says whether every user can reach a path (what is in root's home, say, they can't)."""
     real = Path(os.path.realpath(path))
-    return all(place.stat().st_mode & stat.S_IXOTH for place in (real, *real.parents))
+    return _is_open(real) and all(map(_is_open, real.parents))
 
 
-def _interpreter() -> list[str]:
-    """Returns the folders of the interpreter, its libraries and those of its dynamic linker."""
-    executable = Path(os.path.realpath(sys.executable)).parents[1]
+def _is_open(place: Path) -> bool:
+    """Says whether every user may enter a folder, or read a file."""
+    return bool(place.stat().st_mode & (stat.S_IXOTH if place.is_dir() else stat.S_IROTH))
+
+
+def _interpreter(problem: Problem | None) -> list[str]:
+    """Returns the folders of the candidates' interpreter, its libraries and those of its dynamic linker."""
     libraries = os.environ.get("LD_LIBRARY_PATH", "").split(":")
-    paths = [sys.prefix, sys.base_prefix, str(executable), *filter(None, libraries)]
+    paths = [*interpreter(problem.python if problem else "").folders, *filter(None, libraries)]
     return [path for path in paths if path != "/" and os.path.isabs(path)]
 
 
@@ -102,9 +116,14 @@ def _hidden(problem: Problem | None) -> list[str]:
     """Returns the folders that no candidate may read: ours, the problem's, and other installed problems."""
     specs = [spec for name in OURS if (spec := importlib.util.find_spec(name)) is not None]
     ours = [place for spec in specs for place in spec.submodule_search_locations or ()]
+    packages_folders = site.getsitepackages()
+    if problem and problem.python:  # which may have an Evolve of its own
+        folders = interpreter(problem.python).folders
+        packages_folders += [p for folder in folders for p in glob.glob(f"{folder}/lib/python*/*-packages")]
+        ours += [f"{packages}/{name}" for packages in packages_folders for name in OURS]
     installed = [
         folder
-        for packages in site.getsitepackages()
+        for packages in packages_folders
         for pattern in ("*/evaluator.py", "*/*/evaluator.py")
         for folder in map(os.path.dirname, glob.glob(f"{packages}/{pattern}"))
         if glob.glob(f"{folder}/initial*") or os.path.exists(f"{folder}/problem.yaml")

@@ -11,17 +11,21 @@ import errno
 import math
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from evaluators.environment import clean_environment, python
+import msgpack
+
+from evaluators import gpu
+from evaluators.environment import clean_environment, interpreter
 from evaluators.harness import tree, wire
 from evaluators.harness.container import DATA, SCRATCH, SCRATCH_FILES, SCRATCH_MB
 from evaluators.harness.guard import PROCESSES, started
@@ -33,11 +37,13 @@ from evolve.types import Files, Status
 
 HARNESS = str(Path(__file__).resolve().parent / "harness")
 PRELOAD_S = 60.0
-DYING_S = 0.05  # from the end of a process's channel to its own
+DYING_S = 0.3  # from the end of a process's channel to its own
 END_S = 5.0  # how long the end of a tree may take
 FILE_MB = 64
+BUILD_MEMORY_MB = 2000  # compilers need it, whatever a candidate may have
 OPEN_FILES = 256
 LOG_TAIL = 2_000
+OUT_OF_MEMORY = ("std::bad_alloc", "MemoryError", "out of memory", "Cannot allocate memory")  # as commands print it
 LIMIT_ERRORS = {
     errno.EAGAIN: f"started more than {PROCESSES} processes and threads",
     errno.EFBIG: f"wrote or printed more than {FILE_MB} MB",
@@ -46,6 +52,10 @@ LIMIT_ERRORS = {
     errno.EMFILE: f"opened more than {OPEN_FILES} files",
 }
 LOST_ZYGOTE = "took down the process that had started it"
+
+
+Built = Mapping[str, bytes]
+"""What a build left: files that are new or changed."""
 
 
 class Failure(Exception):
@@ -111,7 +121,7 @@ class Zygote:
     def __init__(self, level: str, problem: Problem | None = None):
         self.level = level
         self.base_mb = 0.0  # what it holds, and every candidate shares
-        self.uid = candidates_uid(level)
+        self.uid = candidates_uid(level, problem)
         self._problem = problem
         self._home = ""
         self._process: subprocess.Popen[bytes] | None = None
@@ -123,17 +133,20 @@ class Zygote:
         self.close()
         self._home = tempfile.mkdtemp(prefix="evolve-zygote-")
         os.chmod(self._home, 0o711)  # a candidate of another user finds its scratch folder, not the names of others
+        chosen = interpreter(self._problem.python if self._problem else "")
+        library = "" if chosen.ours else _library(self._home)
+        told = plan(self.level, self._problem, self._home, HARNESS, library)
+        devices = gpu.visible(gpu.assigned()) if told["devices"] else {}
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [*python(), *started(HARNESS, "__main__"), str(theirs.fileno()), str(os.getpid())],
-                env=clean_environment(self._home, trusted=False),
+                [*chosen.argv, *started(HARNESS, "__main__", library), str(theirs.fileno()), str(os.getpid())],
+                env=clean_environment(self._home, trusted=False) | devices,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
         self._control = ours
-        told = plan(self.level, self._problem, self._home, HARNESS)
         ours.send(wire.encode(["start", told]))
 
     def wait_ready(self) -> None:
@@ -247,29 +260,46 @@ class Sandbox:
         self._over = threading.Event()
         self._watching = threading.Thread(target=self._look_on, daemon=True)
 
-    def open(self, problem: Problem, stage: Stage, files: Files) -> None:
-        """Forks the process and loads the entry's file. Raises Failure."""
-        _check_names(files)
+    def open(self, problem: Problem, stage: Stage, files: Files, built: Built) -> None:
+        """Starts the process and loads the entry's file, or what a command needs. Raises Failure."""
+        told = self._start(problem, stage, files, stage.memory_mb, program=bool(problem.command))
+        told |= {"command": list(problem.command), "file": problem.entry_file or problem.edit[0]}
+        self._turn(["load", {**files, **built}, told])
+
+    def build(self, problem: Problem, stage: Stage, files: Files, run: Sequence[str]) -> tuple[int, str, Built]:
+        """Runs a build; returns its exit code, its messages and what it left. Raises Failure."""
+        told = self._start(problem, stage, files, max(stage.memory_mb, BUILD_MEMORY_MB), program=True)
+        done = self._turn(["build", dict(files), told | {"command": list(run)}])
+        match done:
+            case {"code": int(code), "messages": str(messages), "files": dict(left)} if all(
+                type(content) is bytes for content in left.values()
+            ):
+                return code, messages, left
+        raise Failure(Status.CRASH, "sent something that is no answer to a build")
+
+    def _start(self, problem: Problem, stage: Stage, files: Files, memory_mb: int, *, program: bool) -> dict[str, Any]:
+        """Starts the process; returns what its harness is told. A program's memory is limited there."""
+        data = str(problem.path / "data") if (problem.path / "data").is_dir() else ""
+        _check_names(files, taken="data" if data else "")
         self._zygote.ensure()
         self._scratch = self._zygote.new_scratch()
         self._log = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 lives as long as this
         cpu_s = self._clock.timeout_s * max(1.0, stage.cpus) + 1
+        reserving = program or stage.profile == "gpu"  # drivers reserve more than there is
         limits = {
-            "memory_mb": 0 if stage.profile == "gpu" else stage.memory_mb,  # drivers reserve more than there is
+            "memory_mb": 0 if reserving else memory_mb,
             "cpu_s": math.ceil(cpu_s),
             "file_mb": FILE_MB,
             "files": OPEN_FILES,
         }
         ours, theirs = socket.socketpair()
         with theirs:
-            fresh = stage.profile != "python"
+            fresh = stage.profile != "python" and not program
             self._serial = self._zygote.spawn(limits, self._scratch, theirs.fileno(), self._log.fileno(), fresh)
         self._channel = wire.Channel(ours, watch=self._zygote.fileno())
-        self._watch = Watch(self._zygote.pids, stage.memory_mb, self._zygote.base_mb, cpu_s, self._scratch or None)
+        self._watch = Watch(self._zygote.pids, memory_mb, self._zygote.base_mb, cpu_s, self._scratch or None)
         self._watching.start()
-        data = str(problem.path / "data") if (problem.path / "data").is_dir() else ""
-        shown = DATA if data and self._zygote.level == "strict" else data
-        self._turn(["load", dict(files), shown, problem.entry_file or problem.edit[0]])
+        return {"data": DATA if data and self._zygote.level == "strict" else data, "memory_mb": memory_mb}
 
     def call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Calls a function of the candidate; returns data. Raises Failure; after the first one, that one again."""
@@ -319,6 +349,8 @@ class Sandbox:
                     message = self._answer(name, args, kwargs)
                 case ["raised", str(kind), int(number), str(trace)]:
                     raise _raised(kind, number, trace)
+                case ["exited", int(code)] if abs(code) < 256:
+                    raise self._exited(code)
                 case ["refused", str(text)]:
                     raise Failure(Status.INVALID, text)
                 case ["too_large", str(text)]:
@@ -363,6 +395,13 @@ class Sandbox:
         except wire.TooLarge as error:
             raise EvaluatorError(f"evaluator.py: what it sends to the candidate is too large: {error}") from None
 
+    def _exited(self, code: int) -> Failure:
+        """Says why a command is gone; what it printed tells whether memory ran out."""
+        printed = "" if self._log is None else _tail(self._log)
+        if code and any(words in printed for words in OUT_OF_MEMORY):
+            return Failure(Status.MEMORY, f"ran out of memory (exit code {code})")
+        return _death(code, 0.0, self._clock)
+
     def _ended(self) -> tuple[int, float, float] | None:
         if self._report is None:
             self._report = self._zygote.end(self._serial)
@@ -405,11 +444,27 @@ def _raised(kind: str, number: int, trace: str) -> Failure:
     return Failure(Status.LIMIT, f"{limit}\n{text}") if limit else Failure(Status.CRASH, text)
 
 
-def _check_names(files: Files) -> None:
-    for name in files:
-        path = PurePosixPath(name)
+def _library(home: str) -> str:
+    """Returns a new folder with msgpack in pure Python, which runs on any interpreter."""
+    folder = Path(home, "library")
+    source = Path(str(msgpack.__file__)).parent
+    shutil.copytree(source, folder / "msgpack", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    return str(folder)
+
+
+def _check_names(files: Files, taken: str) -> None:
+    """Refuses names that lead out of the folder, and such as can't be beside one another."""
+    paths = {name: PurePosixPath(name) for name in files}
+    folders = {folder for path in paths.values() for folder in path.parents}
+    if len(set(paths.values())) < len(paths):
+        raise Failure(Status.INVALID, "two of its files have the same name in other words")
+    for name, path in paths.items():
         if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name:
             raise Failure(Status.INVALID, f"the file name {name!r} leaves the candidate's folder")
+        if path.parts[0] == taken:
+            raise Failure(Status.INVALID, f"the file name {name!r} is in the place of the problem's {taken}/")
+        if path in folders:
+            raise Failure(Status.INVALID, f"{name!r} can't be both a file and a folder of others")
     try:
         for name, text in files.items():
             (name + text).encode()

@@ -5,19 +5,20 @@ from __future__ import annotations
 import contextlib
 import inspect
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from evaluators import machine
+from evaluators import gpu, machine
 from evaluators.asking import Ask, Asking
-from evaluators.harness import wire
+from evaluators.build import build
+from evaluators.harness import command, wire
 from evaluators.lm import Lm
 from evaluators.pool import StageJob
-from evaluators.sandbox import Clock, Failure, Sandbox, Zygote
+from evaluators.sandbox import Built, Clock, Failure, Sandbox, Zygote
 from evaluators.scoring import Scorer, mean
 from evolve.errors import EvaluatorError
-from evolve.problem import Instance, Invalid, Result
+from evolve.problem import TEXT, Instance, Invalid, Result
 from evolve.types import Files, StageOutcome, Status, worst
 
 FEEDBACK = 4_000  # characters in an outcome
@@ -25,12 +26,23 @@ CASE_FEEDBACK = 1_000  # in one instance of several
 
 
 class CandidateProxy:
-    """What `drive` gets: `candidate.<name>(...)` calls into the sandbox; `services` are references to hand over."""
+    """What `drive` gets: `candidate.<name>(...)` calls into the sandbox; `services` are references to hand over.
 
-    def __init__(self, call: Callable[..., Any], files: Files, services: Mapping[str, wire.Service]):
+    `files` and `text` (the file that changes, or the first of several) are what the candidate is. `restart()` ends its
+    process: the next call is the first of a new one. In a block `with candidate.replaced(files)` the calls go to another
+    program, such as a reference, in processes of its own; what goes wrong there is evaluator.py's fault. `ready()` starts
+    the process and loads it, which the next call does otherwise. `evaluators.timing` uses these.
+    """
+
+    def __init__(self, run: StageRun, call: Callable[..., Any], services: Mapping[str, wire.Service]):
         self._call = call
-        self.files = files
+        self.files = run.files
+        self.text = run.text
         self.services = services
+        self.restart = run.restart
+        self.replaced = run.replaced
+        self.ready = run.ready
+        self.is_python = run.is_python
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Calls any function by name (for names that this object has itself)."""
@@ -62,6 +74,9 @@ class StageRun:
         self._stage = job.problem.stage(job.stage)
         self._clock = Clock(self._stage.timeout_s, self._stage.wall_s)
         self._sandbox: Sandbox | None = None
+        self._built: Built = {}
+        self._fallen: Failure | None = None  # of a process that `drive` has replaced
+        self.files = job.files
         self._asking = Asking(scorer, job, self._clock, ask)
         self._services: Mapping[str, Callable[..., Any]] = {}
         self._cpu_s = 0.0
@@ -91,7 +106,14 @@ class StageRun:
         finally:
             self._close()
 
+    def _prepare(self) -> None:
+        if self._stage.profile == "gpu" and not gpu.assigned():
+            raise Failure(Status.SKIPPED, "the stage needs a GPU (profile: gpu), and this worker has none")
+        if self._job.problem.build is not None:
+            self._built = build(self._zygote, self._job.problem, self._stage, self.files)
+
     def _cases(self) -> list[Case]:
+        self._prepare()
         cases: list[Case] = []
         for index, instance in self._chosen(self._scorer.instances(self._job)):
             self._asking.instance = index
@@ -124,8 +146,7 @@ class StageRun:
             result = self._scorer.score(instance, self._drive(instance))
             return Case(instance=instance, result=result, feedback=result.feedback)
         except Failure as failure:
-            first = self._sandbox.failure if self._sandbox is not None else None
-            failure = first or failure  # whatever drive made of it
+            failure = self._failure() or failure  # whatever drive made of it
             printed = self._close()
             text = failure.reason + (f"\nlast output:\n{printed}" if printed else "")
             return Case(instance=instance, status=failure.status, feedback=text, result=self._counted())
@@ -136,24 +157,92 @@ class StageRun:
         return Result({} if not self._stage.partial or value is None else {self._job.problem.objective: value})
 
     def _drive(self, instance: Instance) -> Any:
-        self._services = self._scorer.services(instance)
+        self._services, self._fallen = self._scorer.services(instance), None
         if self._clock.left_s <= 0:
             raise self._clock.overrun()
-        sandbox = self._open()
-        references = {name: wire.Service(name) for name in self._services}
+        if self._job.problem.entry == TEXT:
+            return self._scorer.drive(instance, self._proxy(self._read))
+        self._open()
         try:
-            output = self._scorer.drive(instance, CandidateProxy(sandbox.call, self._job.files, references))
+            output = self._scorer.drive(
+                instance, self._proxy(self._command if self._job.problem.command else self._call)
+            )
         except EvaluatorError:
-            if sandbox.failure is None:
+            if self._failure() is None:
                 raise
-        if sandbox.failure is not None:  # the first failure stands, whatever drive made of it
-            raise sandbox.failure
+        if failure := self._failure():  # the first failure stands, whatever drive made of it
+            raise failure
         return output
+
+    @property
+    def is_python(self) -> bool:
+        return not self._job.problem.command
+
+    def ready(self) -> None:
+        self._open()
+
+    def _failure(self) -> Failure | None:
+        return self._fallen or (self._sandbox.failure if self._sandbox is not None else None)
+
+    def _proxy(self, call: Callable[..., Any]) -> CandidateProxy:
+        return CandidateProxy(self, call, {name: wire.Service(name) for name in self._services})
+
+    @property
+    def text(self) -> str:
+        return self.files.get(self._job.problem.edit[0], "")
+
+    def restart(self) -> None:
+        """Ends the process, so that the next call is the first of a new one. Raises Failure where it had failed."""
+        sandbox = self._sandbox
+        self._close()
+        self._fallen = self._fallen or (sandbox.failure if sandbox is not None else None)
+        if self._fallen is not None:
+            raise self._fallen
+
+    @contextlib.contextmanager
+    def replaced(self, files: Files, *, built: bool = True) -> Iterator[None]:
+        """Has another program called in a block; neither its time nor its failures are the candidate's."""
+        self.restart()
+        kept = self.files, self._built, self._clock.turn_s
+        try:
+            self.files = files
+            if built:
+                self._prepare()
+            yield
+            self.restart()
+        except Failure as failure:
+            raise EvaluatorError(f"evaluator.py: the program put in the candidate's place: {failure.reason}") from None
+        finally:
+            self._close()
+            self.files, self._built, self._clock.turn_s = kept
+            self._fallen = None
+
+    def _read(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        """Stands for the candidate that is text: the default `drive` gets it; it has nothing else to call."""
+        if name != TEXT:
+            raise EvaluatorError(f"evaluator.py: drive calls candidate.{name}; with entry: text, use .text and .files")
+        return self.text
+
+    def _call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return self._open().call(name, args, kwargs)
+
+    def _command(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Calls a candidate that is a command: with a name as a line of JSON, without one by running it on one input."""
+        try:
+            if name:
+                line = command.to_json({"call": name, "args": args, "kwargs": kwargs})
+            elif kwargs or len(args) > 1:
+                raise TypeError("a command is run on one input; to ask it and to lend it services, write a drive")
+            else:
+                line = command.to_text(args[0]) if args else ""
+        except (TypeError, ValueError) as error:
+            raise EvaluatorError(f"evaluator.py: {error}") from None
+        return self._call(name, (line,), {})
 
     def _open(self) -> Sandbox:
         if self._sandbox is None:
             self._sandbox = Sandbox(self._zygote, self._clock, self._answer)
-            self._sandbox.open(self._job.problem, self._stage, self._job.files)
+            self._sandbox.open(self._job.problem, self._stage, self.files, self._built)
         return self._sandbox
 
     def _close(self) -> str:

@@ -9,7 +9,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
@@ -22,7 +22,7 @@ from evolve.types import HOLDOUT, Files
 
 BUNDLED = "problems"  # the package that ships problems; named here only, never imported
 PASS_IF = r"(>=|<=|>|<) *(q\d{1,2}|-?\d+(?:\.\d*)?(?:e-?\d+)?)"
-LATER = {"constraints", "tune", "incumbent"}
+LATER = {"constraints", "tune", "incumbent", "checkpoint"}
 TEXT = "text"  # the entry of a candidate that is read, not run
 LEVELS = ("bare", "guarded", "strict")  # of isolation, the weakest first
 DRAWS = ("fixed", "paired", "fresh")
@@ -85,7 +85,7 @@ class Stage:
 
     `draw`: `fixed` instances are the same for all, `paired` ones for all candidates in the same replicate, `fresh` ones for
     none. `profile`: forked from a warm `python`, a fresh process (`exec`), or that with a `gpu`. `report` allows early
-    stops by what evaluator.py reports; `checkpoint` keeps a folder for a retry.
+    stops by what evaluator.py reports.
     """
 
     name: str
@@ -103,7 +103,6 @@ class Stage:
     replicates: int = 1
     profile: str = "python"
     report: bool = False
-    checkpoint: bool = False
     exclusive_gpu: bool = False
 
     def __post_init__(self) -> None:
@@ -113,7 +112,7 @@ class Stage:
             _require(_is_number(value) and value >= 0, f"{where}: {name} must be a number, 0 or more, not {value!r}")
         whole = self.instances is None or (type(self.instances) is int and self.instances >= 1)
         _require(whole, f"{where}: instances must be a whole number, 1 or more, not {self.instances!r}")
-        for name in ("partial", "report", "checkpoint", "exclusive_gpu"):
+        for name in ("partial", "report", "exclusive_gpu"):
             value = getattr(self, name)
             _require(isinstance(value, bool), f"{where}: {name} is true or false, not {value!r}")
         count = type(self.replicates) is int and self.replicates >= 1
@@ -283,6 +282,9 @@ def load_problem(
     edit = _edit(spec, initials, where)
     command = tuple(map(str, spec["entry"])) if isinstance(spec.get("entry"), list) else ()
     entry_file, entry = ("", "") if command else _entry(spec, initials, edit, where)
+    build = _build(spec.get("build"), where)
+    made = _with_build(_stages(spec, stages or {}, where), build)
+    gpu = ["gpu"] if any(stage.profile == "gpu" for stage in made) else []
     comparable_on, isolation = spec.get("comparable_on") or "any", spec.get("isolation") or ""
     _choice(f"{where}: comparable_on", comparable_on, COMPARABLE)
     _choice(f"{where}: isolation", isolation or "bare", LEVELS)
@@ -295,7 +297,7 @@ def load_problem(
         edit=edit,
         initials=initials,
         objectives=_objectives(spec, where),
-        stages=_stages(spec, stages or {}, where),
+        stages=made,
         known=_known_for(spec, merged, where),
         params=merged,
         preload=tuple(_list(spec.get("preload"))),
@@ -304,8 +306,8 @@ def load_problem(
         command=command,
         python=_beside(folder, spec.get("python")),
         mounts=_mounts(folder, spec.get("mounts") or {}, where),
-        build=_build(spec.get("build"), where),
-        requires=tuple(_list(spec.get("requires"))),
+        build=build,
+        requires=tuple(dict.fromkeys([*_list(spec.get("requires")), *gpu])),
         deterministic=spec.get("deterministic") is not False,
         comparable_on=comparable_on,
         isolation=isolation,
@@ -335,6 +337,11 @@ def _build(given: Mapping[str, Any] | None, where: Path) -> Build | None:
     timeout_s = given.get("timeout_s", 60.0)
     _require(_is_number(timeout_s) and timeout_s > 0, f"{where}: build.timeout_s must be positive, not {timeout_s!r}")
     return Build(run=tuple(map(str, run or ())), timeout_s=float(timeout_s))
+
+
+def _with_build(stages: tuple[Stage, ...], build: Build | None) -> tuple[Stage, ...]:
+    """Returns the stages with the time that a build may take, which comes on top of their `wall_s`."""
+    return stages if build is None else tuple(replace(s, wall_s=s.wall_s + build.timeout_s) for s in stages)
 
 
 def _holdout(given: Mapping[str, Any] | None, where: Path) -> int:

@@ -125,8 +125,6 @@ def main() -> None:
     """Serves on the descriptor that is the first argument; the second is the process id of the worker."""
     number, parent = map(int, sys.argv[1:])
     tree.die_with_parent(parent, signal.SIGTERM)
-    for name in [name for name in sys.modules if name.partition(".")[0] == __package__]:
-        del sys.modules[name]  # a candidate's own module of that name is its own
     del sys.argv[1:]
     home = os.environ["HOME"]
     try:

@@ -26,6 +26,7 @@ class ProcessGroup:
     def made(cls, most: int) -> ProcessGroup | None:
         """Returns one where it can be had."""
         for parent in _parents():
+            _sweep(parent)
             with contextlib.suppress(OSError):
                 return cls(parent / f"evolve-{os.getpid()}", most)
         return None
@@ -36,6 +37,14 @@ class ProcessGroup:
     def remove(self) -> None:
         with contextlib.suppress(OSError):
             self._folder.rmdir()
+
+
+def _sweep(parent: Path) -> None:
+    """Removes the groups of zygotes that were killed before they could."""
+    for folder in parent.glob("evolve-*"):
+        if not os.path.exists(f"/proc/{folder.name.rpartition('-')[2]}"):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def _parents() -> list[Path]:

@@ -20,6 +20,7 @@ from . import kernel, tree
 SCRATCH = "/scratch"
 DATA = "/data"
 HARNESS = "/harness"
+LIBRARY = "/library"
 SCRATCH_MB, SCRATCH_FILES = 256, 10_000
 DEVICES = ("null", "zero", "full", "random", "urandom")
 ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime")
@@ -131,14 +132,17 @@ def build(plan: Mapping[str, Any]) -> bool:
     os.makedirs(root, exist_ok=True)
     kernel.mount("", "/", kernel.REC | kernel.PRIVATE)
     kernel.mount("tmpfs", root, LIMITS, "size=16m,mode=0755")
-    for path in plan["reads"]:
+    for path in sorted(
+        plan["reads"], key=os.path.islink
+    ):  # what links stand for may lie in a folder that is shown whole
         _show(root, path)
     for name in ETC:
         if os.path.exists(f"/etc/{name}"):
             _show(root, f"/etc/{name}")
     kernel.bind(plan["harness"], _folder(root + HARNESS))
-    if plan["data"]:
-        kernel.bind(plan["data"], _folder(root + DATA))
+    for name, place in (("data", DATA), ("library", LIBRARY)):
+        if plan[name]:
+            kernel.bind(plan[name], _folder(root + place))
     for path in plan["hidden"]:
         _cover(root + path)
     _devices(root, plan["devices"])

@@ -14,15 +14,27 @@ from typing import Any
 
 from . import cgroup, container, kernel, landlock, seccomp, tree
 
-BOOT = "import sys; sys.path.insert(0, {parent!r}); from {package}.{module} import main; del sys.path[0]; main()"
+BOOT = """import sys
+sys.path[:] = {folders!r} + [folder for folder in sys.path if folder]
+from {package}.{module} import main
+sys.path[:] = sys.path[{count}:]
+for name in [name for name in sys.modules if name.partition(".")[0] in {forgotten!r}]:
+    del sys.modules[name]
+main()"""
 UNCOUNTED_NICE = 15  # so that whoever counts a tree of processes gets to do so, where the kernel can't
 PROCESSES = 64  # of a candidate, threads included where the kernel counts
 
 
-def started(harness: str, module: str) -> list[str]:
-    """Returns the interpreter's arguments that run `main` of a module of the harness, of which nothing stays importable."""
+def started(harness: str, module: str, library: str = "") -> list[str]:
+    """Returns the interpreter's arguments that run `main` of a module of the harness, of which nothing stays importable.
+
+    `library` is the folder of a msgpack for interpreters that may have none.
+    """
     parent, package = os.path.split(harness)
-    return ["-c", BOOT.format(parent=parent, package=package, module=module)]
+    folders = [parent, library] if library else [parent]
+    forgotten = [package, "msgpack"] if library else [package]  # a candidate's own modules of these names are its own
+    text = BOOT.format(folders=folders, package=package, module=module, count=len(folders), forgotten=forgotten)
+    return ["-c", text]
 
 
 def _import_only_from(folders: list[str]) -> None:
@@ -36,7 +48,8 @@ class Guard:
 
     def __init__(self, plan: Mapping[str, Any]):
         self.level = plan["level"]
-        self._harness = plan["harness"] if self.level != "strict" else container.HARNESS
+        inside = {"harness": container.HARNESS, "library": plan["library"] and container.LIBRARY}
+        self._places = inside if self.level == "strict" else plan
         self._uid = plan["uid"]
         self._changes_uid = self.level != "bare" and os.geteuid() == 0 and self._uid != 0
         self._container = container.Container.enter(plan) if self.level == "strict" else None
@@ -73,7 +86,8 @@ class Guard:
 
     def command(self, module: str, *arguments: str) -> list[str]:
         """Returns what starts a module of the harness in a fresh interpreter."""
-        return [*sys.orig_argv[: sys.orig_argv.index("-c")], *started(self._harness, module), *arguments]
+        code = started(self._places["harness"], module, self._places["library"])
+        return [*self._plan["python"], *code, *arguments]
 
     def fork(self) -> int:
         return self._container.fork() if self._container else os.fork()
@@ -104,8 +118,8 @@ class Guard:
             os.setresgid(self._uid, self._uid, self._uid)
             os.setresuid(self._uid, self._uid, self._uid)
             kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # which a change of ids takes away
-            kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
         kernel.drop_capabilities()
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # its own /proc stays its own, and the worker may weigh it
         if self._landlock:
             self._rules(scratch).restrict_self()
         seccomp.install(self._filter)

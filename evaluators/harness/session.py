@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import wire
+from . import command, tree, wire
 from .guard import Guard
 
 MODULE = "candidate"
+PROGRAMS = (b"#!", b"\x7fELF")  # how files begin that can be run
 CHANNEL_FD = 3
 TEXT = 2_000  # characters of an error's text
 
@@ -73,27 +74,50 @@ def _fix_global_generators() -> None:
 
 
 class Session:
-    """One conversation: `load` first, then `call`s, each answered by one `return`, `raised`, `refused` or `too_large`."""
+    """One conversation: `load` first, then `call`s, or one `build`; each answered once.
+
+    Answers are `return`, `raised`, `exited` (a command), `refused` and `too_large`.
+    """
 
     def __init__(self, sock: socket.socket, scratch: str):
         self._channel = wire.Channel(sock, service=self._stub)
         self._scratch = scratch
         self._module: Any = None
+        self._command: command.Command | None = None
         self._reserve: bytes | None = bytes(1 << 20)  # room to say that memory ran out
 
     def serve(self) -> NoReturn:
+        answers: dict[str, Callable[..., Any]] = {"load": self._load, "build": self._build, "call": self._call}
         while True:
             kind, *rest = self._channel.receive()
-            self._reply(*(self._outcome(self._load, rest) if kind == "load" else self._outcome(self._call, rest)))
+            self._reply(*self._outcome(answers[kind], rest))
 
-    def _load(self, files: dict[str, str | bytes], data: str, path: str) -> None:
-        """Puts the files into the scratch folder and imports one of them; `data` is shown beside them."""
+    def _load(self, files: dict[str, str | bytes], told: Mapping[str, Any]) -> None:
+        """Puts the files into the scratch folder and imports one of them, or notes the command."""
+        self._place(files, told)
+        if not told["command"]:
+            return self._import(told["file"])
+        tree.adopt_orphans()
+        self._command = command.Command(told["command"], told["memory_mb"], self._stub)
+
+    def _build(self, files: dict[str, str | bytes], told: Mapping[str, Any]) -> dict[str, Any]:
+        self._place(files, told)
+        tree.adopt_orphans()
+        return command.build(told["command"], told["memory_mb"])
+
+    def _place(self, files: dict[str, str | bytes], told: Mapping[str, Any]) -> None:
+        """Writes the files; `data` is shown beside them."""
         for name, content in files.items():
             target = Path(self._scratch, name)
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content if isinstance(content, bytes) else content.encode())
-        if data and not os.path.lexists("data"):
-            os.symlink(data, "data")
+            raw = content if isinstance(content, bytes) else content.encode()
+            mode = 0o755 if raw.startswith(PROGRAMS) else 0o644  # when made: not every level lets it be changed
+            with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+                file.write(raw)
+        if told["data"]:
+            os.symlink(told["data"], "data")
+
+    def _import(self, path: str) -> None:
         sys.path.insert(0, self._scratch)
         spec = importlib.util.spec_from_file_location(MODULE, Path(self._scratch, path))
         if spec is None or spec.loader is None:
@@ -102,6 +126,8 @@ class Session:
         spec.loader.exec_module(self._module)
 
     def _call(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        if self._command:
+            return self._command.call(name, *args)
         if not hasattr(self._module, name):
             raise AttributeError(f"the candidate has no '{name}'")
         return getattr(self._module, name)(*args, **kwargs)
@@ -109,6 +135,12 @@ class Session:
     def _outcome(self, function: Callable[..., Any], args: list[Any]) -> tuple[Any, ...]:
         try:
             return "return", function(*args)
+        except command.Exited as error:
+            return "exited", error.code
+        except command.Fault as error:
+            return "raised", "Fault", 0, _text(str(error))
+        except wire.TooLarge as error:
+            return "too_large", f"what it printed is too large: {error}"
         except BaseException as error:  # noqa: BLE001 the border to untrusted code: what it raised is the answer
             self._reserve = None
             return "raised", _kind(error), _errno(error), self._trace(error)

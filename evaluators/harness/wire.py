@@ -50,7 +50,7 @@ class Interrupted(Exception):
     """Raised when the watched descriptor became readable before a message came."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Service:
     """A reference to a function on the scorer's side; arrives in the sandbox as a callable."""
 
@@ -78,7 +78,7 @@ def _plain(value: Any, trail: list[Any]) -> Any:
         return value
     if len(trail) > DEPTH:
         raise TypeError(f"data may be nested {DEPTH} deep, not deeper (does it hold itself?)")
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         return [item if type(item) in ATOMS else _at(i, item, trail) for i, item in enumerate(value)]
     if isinstance(value, dict):
         return {_key(key, trail): _at(key, item, trail) for key, item in value.items()}

@@ -67,7 +67,7 @@ def hasty(make_problem: Callable[..., Problem]) -> Problem:
 
 
 @pytest_asyncio.fixture(
-    scope="session",
+    scope="package",  # a process has one Ray at a time, and other packages' tests need another
     loop_scope="session",
     params=["local", pytest.param("ray", marks=pytest.mark.integration)],
 )
@@ -76,7 +76,7 @@ async def pool(request: pytest.FixtureRequest) -> AsyncIterator[Pool]:
 
     At level bare, where candidates can tell the tests by files what they did; tests/hostile has the other levels.
     """
-    pool: Pool = LocalPool(1, "bare") if request.param == "local" else RayPool(1)
+    pool: Pool = LocalPool(1, "bare") if request.param == "local" else RayPool(1, isolation="bare")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FAKE_API_KEY", "sk-secret")
         await pool.start()

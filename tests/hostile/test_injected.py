@@ -58,16 +58,8 @@ class Injecting:
         self._evaluations = 0
         self._tasks: list[asyncio.Task[Evaluation]] = []
 
-    @property
-    def slots(self) -> int:
-        return self._inner.slots
-
-    @property
-    def isolation(self) -> str:
-        return self._inner.isolation
-
-    async def start(self) -> None:
-        await self._inner.start()
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
 
     async def close(self) -> None:
         self.outcomes = await asyncio.gather(*self._tasks)

@@ -143,7 +143,9 @@ def test_killed_between_judgements_it_buys_none_twice(tmp_path: Path, problem: s
     run_ = Run.open(tmp_path / "R")
     rows = [row for row in run_.store.call_rows(run_.run_id) if row["purpose"] == "evaluate"]
     done = Counter(
-        (row["candidate"], row["stage"], row["instance"], row["number"]) for row in rows if row["state"] == "done"
+        (row["candidate"], row["stage"], row["replicate"], row["instance"], row["number"])
+        for row in rows
+        if row["state"] == "done"
     )
     assert max(done.values()) == 1 and sum(row["state"] == "lost" for row in rows) <= 3 * 2
     assert evolve_json("status", "R", cwd=tmp_path)["candidates"]["in_flight"] == 0

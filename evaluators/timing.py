@@ -1,0 +1,62 @@
+"""Times a candidate's function by the scorer's clock, for a `drive` whose problem is speed.
+
+Each repeat has a fresh process and is one call: from the sending of its input until its whole output is here, less the
+same for an empty function (none of a command: its start counts). A reference takes turns with the candidate, so that
+what slows the machine slows both. Does not cover: what the candidate computes while its module is loaded, which is
+before the call; its machine's caches and clock rates.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from evaluators.stage import CandidateProxy
+from evolve.types import Files
+
+EMPTY = "def {name}(*args, **kwargs):\n    return None\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """Seconds of each repeat, and what each returned; `reference_s` is empty without a reference."""
+
+    seconds: list[float]
+    outputs: list[Any]
+    reference_s: list[float]
+
+    @property
+    def speedup(self) -> float:
+        """How many times faster than the reference, by medians."""
+        return statistics.median(self.reference_s) / max(statistics.median(self.seconds), 1e-9)
+
+
+def timed(candidate: CandidateProxy, name: str, *args: Any, repeats: int = 5, reference: Files | None = None) -> Timed:
+    """Returns how long the candidate takes to answer one call, and the reference that is given as its files."""
+    result = Timed([], [], [])
+    empty_s = _empty_s(candidate, name, args) if candidate.is_python else 0.0
+    for _ in range(repeats):
+        if reference is not None:
+            with candidate.replaced(reference):
+                result.reference_s.append(max(0.0, _called(candidate, name, args)[0] - empty_s))
+        candidate.restart()
+        seconds, output = _called(candidate, name, args)
+        result.seconds.append(max(0.0, seconds - empty_s))
+        result.outputs.append(output)
+    return result
+
+
+def _called(candidate: CandidateProxy, name: str, args: tuple[Any, ...]) -> tuple[float, Any]:
+    candidate.ready()
+    began = time.perf_counter()
+    output = candidate.call(name, *args)
+    return time.perf_counter() - began, output
+
+
+def _empty_s(candidate: CandidateProxy, name: str, args: tuple[Any, ...]) -> float:
+    """Returns the least time of three calls of a function that does nothing, on the same input."""
+    files = dict.fromkeys(candidate.files, EMPTY.format(name=name))
+    with candidate.replaced(files, built=False):
+        return min(_called(candidate, name, args)[0] for _ in range(3))
