@@ -118,6 +118,31 @@ def test_nothing_but_json_is_on_standard_output_and_nothing_stays(folder: Path) 
     assert left - set(before) == {folder / "it is.py"}
 
 
+def test_a_model_is_evaluators_own_and_reports_are_taken(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "mine/evaluator.py").write_text(
+        "def model(prompt, system): return prompt.upper()\n"
+        "def services(instance, lm): return {'lm': lm}\n"
+        "def drive(instance, candidate, report):\n    report(1, 0.5)\n    return candidate.f(1, **candidate.services)\n"
+        "def score(instance, output, lm): return float(output == 'ASKED' and lm('b') == 'B')\n"
+    )
+    found, _ = debugged("def f(x, lm): return lm('asked')\n", capsys, code=0)
+    assert found["score"] == 1.0
+
+
+def test_only_the_word_takes_the_sandbox_away(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVOLVE_DEBUG", "1")
+    assert dispatch(["check", "./mine", "--json"]) == 0
+    assert "unverified" not in json.loads(capsys.readouterr().out)
+
+
+def test_a_command_has_no_place_there(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "mine/problem.yaml").write_text("entry: [cat]\nparams: {n: 3}\n")
+    found, _ = debugged("", capsys)
+    assert found["status"] == "evaluator_error" and "--debug: the candidate is a command" in found["feedback"]
+
+
 @pytest.mark.parametrize("where", ["candidate", "evaluator"])
 def test_a_breakpoint_has_the_terminal(folder: Path, where: str) -> None:
     if where == "evaluator":
