@@ -29,7 +29,7 @@ from evaluators.harness import tree, wire
 from evaluators.harness.container import DATA, SCRATCH, SCRATCH_FILES, SCRATCH_MB
 from evaluators.harness.guard import PROCESSES, started
 from evaluators.isolation import candidates_uid, plan
-from evaluators.watch import PERIOD_S, Watch, pids_of, resident_mb
+from evaluators.watch import Watch, pids_of, resident_mb
 from evolve.errors import EvaluatorError
 from evolve.problem import Problem, Stage
 from evolve.types import Files, Status
@@ -72,6 +72,7 @@ class Clock:
     def __init__(self, timeout_s: float, wall_s: float):
         self.timeout_s = timeout_s
         self.turn_s = 0.0
+        self._asked, self._asked_s, self._longest_s = 0, 0.0, 0.0
         self.began = time.monotonic()
         self._end = self.began + wall_s
         self._turn = self.began
@@ -97,6 +98,18 @@ class Clock:
         finally:
             self._end += time.monotonic() - began
 
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[None]:
+        """Notes what a block takes of `wall_s`: a service that the candidate called."""
+        left_s = self._end - time.monotonic()
+        try:
+            yield
+        finally:
+            seconds = left_s - (self._end - time.monotonic())
+            self._asked += 1
+            self._asked_s += seconds
+            self._longest_s = max(self._longest_s, seconds)
+
     @property
     def elapsed_s(self) -> float:
         return time.monotonic() - self.began
@@ -106,11 +119,17 @@ class Clock:
         return min(self.timeout_s - self.turn_s, self._end - time.monotonic())
 
     def overrun(self) -> Exception:
-        """Returns what to raise at the deadline: whoever used most of wall_s is at fault, the candidate for its turns."""
+        """Returns what to raise at the deadline: whoever used most of wall_s is at fault, the candidate for its turns, and for
+        the services that it called, unless one call alone took most of their time."""
         if self.turn_s >= self.timeout_s:
             return Failure(Status.TIMEOUT, f"not done after timeout_s={self.timeout_s:g} in its own turns")
         if self.turn_s >= self._wall_s / 2:
             return Failure(Status.TIMEOUT, f"not done after wall_s={self._wall_s:g}, most of it in its own turns")
+        if self._longest_s < self._asked_s / 2 and self.turn_s + self._asked_s >= self._wall_s / 2:
+            asked = f"{self._asked:,} calls of services"
+            return Failure(
+                Status.TIMEOUT, f"not done after wall_s={self._wall_s:g}, most of it in {asked} that it made"
+            )
         return EvaluatorError(f"the stage took longer than wall_s={self._wall_s:g}, most of it in evaluator.py")
 
 
@@ -291,8 +310,8 @@ class Sandbox:
         with theirs:
             fresh = stage.profile != "python" and not program
             self._serial = self._zygote.spawn(limits, self._scratch, theirs.fileno(), self._log.fileno(), fresh)
-        self._channel = wire.Channel(ours, watch=self._zygote.fileno())
         self._watch = Watch(self._zygote.pids, memory_mb, self._zygote.base_mb, cpu_s, self._scratch or None)
+        self._channel = wire.Channel(ours, watch=self._zygote.fileno(), meanwhile=self._look)
         return {"data": DATA if data and self._zygote.level == "strict" else data, "memory_mb": memory_mb}
 
     def call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -336,7 +355,8 @@ class Sandbox:
                 case ["return", value]:
                     return value
                 case ["service", str(name), list(args), dict(kwargs)]:
-                    message = self._answer(name, args, kwargs)
+                    with self._clock.serving():
+                        message = self._answer(name, args, kwargs)
                 case ["raised", str(kind), int(number), str(trace)]:
                     raise _raised(kind, number, trace)
                 case ["exited", int(code)] if abs(code) < 256:
@@ -354,8 +374,9 @@ class Sandbox:
             raise self._clock.overrun()
         deadline = self._clock.start_turn()
         try:
+            self._look()  # also where every answer comes before this would wait
             self._send(message, deadline)
-            return self._receive(deadline)
+            return self._channel.receive(deadline)
         except TimeoutError:
             self._clock.stop_turn()
             raise self._clock.overrun() from None
@@ -370,17 +391,11 @@ class Sandbox:
         finally:
             self._clock.stop_turn()
 
-    def _receive(self, deadline: float) -> Any:
-        """Waits for the next message, and looks at the candidate's processes meanwhile."""
-        assert self._channel is not None and self._watch is not None
-        while True:
-            try:
-                return self._channel.receive(min(deadline, time.monotonic() + PERIOD_S))
-            except TimeoutError:
-                if time.monotonic() >= deadline:
-                    raise
-                if fault := self._watch.look():
-                    raise Failure(*fault) from None
+    def _look(self) -> None:
+        """Looks at the candidate's processes where it is time to. Raises Failure."""
+        assert self._watch is not None
+        if fault := self._watch.look_when_due():
+            raise Failure(*fault)
 
     def _send(self, message: list[Any], deadline: float) -> None:
         assert self._channel is not None

@@ -9,15 +9,16 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import time
 from collections.abc import Callable
 from pathlib import Path
 
-from evaluators.harness import tree
+from evaluators.harness import tree, wire
 from evaluators.harness.container import SCRATCH_FILES, SCRATCH_MB
 from evaluators.harness.guard import PROCESSES
 from evolve.types import Status
 
-PERIOD_S = 0.02
+PERIOD_S = wire.PERIOD_S
 PAGE = resource.getpagesize()
 FAULT = tuple[Status, str]
 
@@ -35,7 +36,17 @@ class Watch:
         self._cpu_s = cpu_s
         self._scratch = scratch
         self._looks = 0
+        self._due = time.monotonic() + PERIOD_S
         self.peak_mb = 0.0
+
+    def look_when_due(self) -> FAULT | None:
+        """Looks where the last look is long enough ago."""
+        if time.monotonic() < self._due:
+            return None
+        try:
+            return self.look()
+        finally:
+            self._due = time.monotonic() + PERIOD_S
 
     def look(self) -> FAULT | None:
         """Returns which limit the candidate is over, with what was measured; None where it is over none."""
