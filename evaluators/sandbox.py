@@ -73,6 +73,7 @@ class Clock:
     def __init__(self, timeout_s: float, wall_s: float):
         self.timeout_s = timeout_s
         self.turn_s = 0.0
+        self._asked, self._asked_s, self._longest_s = 0, 0.0, 0.0
         self.began = time.monotonic()
         self._end = self.began + wall_s
         self._turn = self.began
@@ -98,6 +99,18 @@ class Clock:
         finally:
             self._end += time.monotonic() - began
 
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[None]:
+        """Notes what a block takes of `wall_s`: a service that the candidate called."""
+        left_s = self._end - time.monotonic()
+        try:
+            yield
+        finally:
+            seconds = left_s - (self._end - time.monotonic())
+            self._asked += 1
+            self._asked_s += seconds
+            self._longest_s = max(self._longest_s, seconds)
+
     @property
     def elapsed_s(self) -> float:
         return time.monotonic() - self.began
@@ -107,11 +120,17 @@ class Clock:
         return min(self.timeout_s - self.turn_s, self._end - time.monotonic())
 
     def overrun(self) -> Exception:
-        """Returns what to raise at the deadline: whoever used most of wall_s is at fault, the candidate for its turns."""
+        """Returns what to raise at the deadline: whoever used most of wall_s is at fault, the candidate for its turns, and for
+        the services that it called, unless one call alone took most of their time."""
         if self.turn_s >= self.timeout_s:
             return Failure(Status.TIMEOUT, f"not done after timeout_s={self.timeout_s:g} in its own turns")
         if self.turn_s >= self._wall_s / 2:
             return Failure(Status.TIMEOUT, f"not done after wall_s={self._wall_s:g}, most of it in its own turns")
+        if self._longest_s < self._asked_s / 2 and self.turn_s + self._asked_s >= self._wall_s / 2:
+            asked = f"{self._asked:,} calls of services"
+            return Failure(
+                Status.TIMEOUT, f"not done after wall_s={self._wall_s:g}, most of it in {asked} that it made"
+            )
         return EvaluatorError(f"the stage took longer than wall_s={self._wall_s:g}, most of it in evaluator.py")
 
 
@@ -296,8 +315,8 @@ class Sandbox:
         with theirs:
             fresh = stage.profile != "python" and not program
             self._serial = self._zygote.spawn(limits, self._scratch, theirs.fileno(), self._log.fileno(), fresh)
-        self._channel = wire.Channel(ours, watch=self._zygote.fileno())
         self._watch = Watch(self._zygote.pids, memory_mb, self._zygote.base_mb, cpu_s, self._scratch or None)
+        self._channel = wire.Channel(ours, watch=self._zygote.fileno())
         self._watching.start()
         return {"data": DATA if data and self._zygote.level == "strict" else data, "memory_mb": memory_mb}
 
@@ -346,7 +365,8 @@ class Sandbox:
                 case ["return", value]:
                     return value
                 case ["service", str(name), list(args), dict(kwargs)]:
-                    message = self._answer(name, args, kwargs)
+                    with self._clock.serving():
+                        message = self._answer(name, args, kwargs)
                 case ["raised", str(kind), int(number), str(trace)]:
                     raise _raised(kind, number, trace)
                 case ["exited", int(code)] if abs(code) < 256:

@@ -61,8 +61,13 @@ class Guard:
         self._filter = b""
         if self.level != "bare":
             signals = self._landlock >= landlock.SCOPES_SIGNALS or self._container is not None
-            truncation = self._landlock >= landlock.RULES_TRUNCATION or self._container is not None
-            self._filter = seccomp.program(signals, attributes=self._container is not None, truncation=truncation)
+            contained = self._container is not None
+            self._filter = seccomp.program(
+                signals=signals,
+                attributes=contained,
+                truncation=contained or self._landlock >= landlock.KNOWS_TRUNCATION,
+                shared_memory=bool(plan["devices"]),
+            )
         _import_only_from(plan["reads"])
 
     def _rules(self, scratch: str) -> landlock.Ruleset:
@@ -75,7 +80,12 @@ class Guard:
                 rules.allow(path)
             for path in self._plan["listed"]:
                 rules.allow_listing(path)
-        for path in (scratch, *(f"/dev/{name}" for name in container.DEVICES), *self._plan["devices"]):
+        rules.allow("/dev/zero")  # not to be written to: a shared map of it is memory that no process need hold
+        for path in (
+            scratch,
+            *(f"/dev/{name}" for name in container.DEVICES if name != "zero"),
+            *self._plan["devices"],
+        ):
             rules.allow(path, write=True)
         return rules
 

@@ -4,7 +4,7 @@ Data is None, bool, int of any size, float, str, bytes, list, dict with text key
 arrive as lists, numpy scalars as Python numbers. A frame is four bytes of length (big-endian) and one msgpack value;
 three msgpack extensions carry what msgpack lacks: big integers, arrays, and names of services.
 
-Does not cover: a frame at the cap may take up to some twenty times its size in memory once decoded.
+Does not cover: a frame at the cap may take up to some forty times its size in memory once decoded.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import msgpack
 
 LIMIT = 64 << 20  # bytes in one frame
 DEPTH = 100  # lists and dicts inside one another
-CONTAINERS = 1 << 21  # lists and dicts in one message: an empty list is one byte here and 64 in memory
+CONTAINERS = 1 << 21  # lists, dicts, arrays and big integers in one message: an empty list is 1 byte here, 64 in memory
 BIG_INT, ARRAY, SERVICE = 1, 2, 3
 HEADER = struct.Struct(">I")
 DTYPE = re.compile(r"[<>|](b1|[iu][1248]|f[248]|c8|c16)")
@@ -176,6 +176,7 @@ class _Hooks:
         return dict(pairs)
 
     def ext(self, code: int, data: bytes) -> Any:
+        self._count()
         if code == BIG_INT:
             return int.from_bytes(data, "little", signed=True)
         if code == ARRAY:
@@ -187,7 +188,7 @@ class _Hooks:
     def _count(self) -> None:
         self.left -= 1
         if self.left < 0:
-            raise WireError(f"more than {CONTAINERS:,} lists and dicts in one message")
+            raise WireError(f"more than {CONTAINERS:,} lists, dicts and arrays in one message")
 
 
 def _unpack_array(data: bytes) -> Any:
@@ -247,15 +248,21 @@ class Channel:
                 frame = frame[self._socket.send(frame, flags | socket.MSG_NOSIGNAL) :]
             except BlockingIOError:
                 self._wait(select.POLLOUT, deadline)
+                if deadline is not None and time.monotonic() >= deadline:
+                    raise TimeoutError("not read in time") from None
             except OSError as error:
                 raise Closed(f"the other end is gone: {error}") from None
 
     def receive(self, deadline: float | None = None) -> Any:
         """Returns the next message. Raises WireError (Closed, TooLarge), TimeoutError, Interrupted."""
+        late = False
         while (body := self._next()) is None:
+            if late:
+                raise TimeoutError("no whole message in time")
             if deadline is not None or self._watch is not None:
                 self._wait(select.POLLIN, deadline)
-            self._fill()
+            self._fill(waits=deadline is None and self._watch is None)
+            late = deadline is not None and time.monotonic() >= deadline
         return decode(body, self._service)
 
     def close(self) -> None:
@@ -282,9 +289,11 @@ class Channel:
         del self._buffer[:end]
         return body
 
-    def _fill(self) -> None:
+    def _fill(self, waits: bool) -> None:
         try:
-            chunk = self._socket.recv(CHUNK)
+            chunk = self._socket.recv(CHUNK, 0 if waits else socket.MSG_DONTWAIT)
+        except BlockingIOError:  # urgent bytes count as readable, and are not read
+            return
         except OSError as error:
             raise Closed(f"the other end is gone: {error}") from None
         if not chunk:

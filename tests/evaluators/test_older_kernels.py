@@ -24,7 +24,7 @@ def refused(action: Callable[[], object]) -> bool:
     pid = os.fork()
     if pid == 0:
         try:
-            seccomp.install(seccomp.program(signals=False, attributes=False, truncation=False))
+            seccomp.install(seccomp.program(signals=False, attributes=False, truncation=False, shared_memory=False))
             action()
             os._exit(0)
         except PermissionError:
