@@ -200,3 +200,29 @@ async def test_nodes_with_other_hardware_are_not_used_where_scores_depend_on_it(
     await pool.start(problem)
     assert pool._model and {host.model for host in pool._hosts} == {pool._model}
     assert pool._other_model("another") and not pool._other_model("")
+    with pytest.raises(EvolveError, match=r"no evaluation actor started: .*the run is measured on 'Z80', this is"):
+        await make_pool().start(problem, "Z80")
+
+
+LOSING = """
+import os, signal
+def drive(instance, candidate, checkpoint):
+    step = checkpoint.load() or 0
+    if step == 0:
+        checkpoint.save(5)
+        os.kill(os.getppid(), signal.SIGKILL)
+    return float(step)
+def score(instance, output): return output
+"""
+
+
+async def test_what_a_stage_saved_outlives_its_actor(make_pool: Any, tmp_path: Path) -> None:
+    async def serve(question: Any) -> bytes | None:
+        kept.append(question["body"] or kept[-1])
+        return kept[-1]
+
+    kept: list[bytes | None] = [None]
+    problem, pool = problem_in(tmp_path, "entry: f\nstages: {quick: {checkpoint: true}}"), make_pool(workers=1)
+    (tmp_path / "evaluator.py").write_text(LOSING)
+    await pool.start(problem)
+    assert (await pool.run(job(problem), serve)).score == 5
