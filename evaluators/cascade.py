@@ -121,17 +121,20 @@ class Cascade:
         draw_seed: int = 0,
         replicate: int = 0,
         holdout: bool = False,
+        stage: str = "",
+        only: str = "",
         serve: Serve = refuse,
     ) -> StageOutcome:
-        """Runs the last stage alone, once more: as one more replicate, or on the hold-out's instances."""
+        """Runs one stage alone, the last by default: as one more replicate, on the hold-out's instances, on one instance."""
         job = StageJob(
             problem=_held_out(problem) if holdout else problem,
-            stage=problem.stages[-1].name,
+            stage=stage or problem.stages[-1].name,
             files=files,
             draw_seed=draw_seed,
             candidate=candidate,
             replicate=replicate,
             holdout=holdout,
+            only=only,
         )
         return await self._run(job, serve)
 

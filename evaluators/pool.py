@@ -32,7 +32,7 @@ async def refuse(question: Question) -> Any:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageJob:
     """One stage of one candidate. `draw_seed` matters only where the stage's `draw` is fresh; `holdout` draws the
-    instances that are kept for the end instead of the stage's own."""
+    instances that are kept for the end instead of the stage's own; `only` names one instance, or counts to it from 0."""
 
     problem: Problem
     stage: str
@@ -41,6 +41,7 @@ class StageJob:
     candidate: int = 0
     replicate: int = 0
     holdout: bool = False
+    only: str = ""
 
 
 class Pool(Protocol):

@@ -16,6 +16,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -161,7 +162,8 @@ class Zygote:
 
     def pids(self) -> list[int]:
         """Returns the candidate's processes, as they are numbered here."""
-        return [] if self._process is None else pids_of(self._process.pid, contained=self.level == "strict")
+        process = self._process  # asked for by another thread than the one that ends it
+        return [] if process is None else pids_of(process.pid, contained=self.level == "strict")
 
     def new_scratch(self) -> str:
         """Returns a new folder for a candidate's files; at *strict* the zygote has one."""
@@ -254,6 +256,9 @@ class Sandbox:
         self._log: IO[bytes] | None = None
         self._scratch = ""
         self._watch: Watch | None = None
+        self._fault: Failure | None = None  # what the watch found
+        self._over = threading.Event()
+        self._watching = threading.Thread(target=self._look_on, daemon=True)
 
     def open(self, problem: Problem, stage: Stage, files: Files, built: Built) -> None:
         """Starts the process and loads the entry's file, or what a command needs. Raises Failure."""
@@ -293,6 +298,7 @@ class Sandbox:
             self._serial = self._zygote.spawn(limits, self._scratch, theirs.fileno(), self._log.fileno(), fresh)
         self._channel = wire.Channel(ours, watch=self._zygote.fileno())
         self._watch = Watch(self._zygote.pids, memory_mb, self._zygote.base_mb, cpu_s, self._scratch or None)
+        self._watching.start()
         return {"data": DATA if data and self._zygote.level == "strict" else data, "memory_mb": memory_mb}
 
     def call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -306,7 +312,11 @@ class Sandbox:
 
     def close(self) -> tuple[float, float, str]:
         """Ends the process and all it started; returns CPU seconds, peak MB and the end of what it printed."""
+        self._over.set()
+        if self._watching.is_alive():
+            self._watching.join()
         report = self._ended() if self._serial else (0, 0.0, 0.0)
+        self._failure = self._failure or self._fault
         if report is None and self._failure is None:
             self._failure = self._died()  # after it had answered well
         _, cpu_s, memory_mb = report or (0, 0.0, 0.0)
@@ -355,7 +365,7 @@ class Sandbox:
         deadline = self._clock.start_turn()
         try:
             self._send(message, deadline)
-            return self._receive(deadline)
+            return self._channel.receive(deadline)
         except TimeoutError:
             self._clock.stop_turn()
             raise self._clock.overrun() from None
@@ -370,17 +380,13 @@ class Sandbox:
         finally:
             self._clock.stop_turn()
 
-    def _receive(self, deadline: float) -> Any:
-        """Waits for the next message, and looks at the candidate's processes meanwhile."""
-        assert self._channel is not None and self._watch is not None
-        while True:
-            try:
-                return self._channel.receive(min(deadline, time.monotonic() + PERIOD_S))
-            except TimeoutError:
-                if time.monotonic() >= deadline:
-                    raise
-                if fault := self._watch.look():
-                    raise Failure(*fault) from None
+    def _look_on(self) -> None:
+        """Looks at the candidate's processes now and then, whoever's turn it is; kills them where they are over a limit."""
+        assert self._watch is not None
+        while not self._over.wait(PERIOD_S):
+            if fault := self._watch.look():
+                self._fault = self._fault or Failure(*fault)
+                tree.kill(self._zygote.pids())
 
     def _send(self, message: list[Any], deadline: float) -> None:
         assert self._channel is not None
@@ -405,6 +411,8 @@ class Sandbox:
         """Says why there is no answer; `alive` is the reason where the process was there until it was ended here."""
         lives = bool(alive) and not self._zygote.reported(DYING_S)
         report = self._ended()
+        if self._fault is not None:
+            return self._fault
         if report is None:
             return Failure(Status.CRASH, LOST_ZYGOTE)
         code, cpu_s, _ = report

@@ -1,4 +1,4 @@
-"""Watches a candidate's processes from outside, while the worker waits: how many they are, what they hold and write.
+"""Watches a candidate's processes from outside, whoever's turn it is: how many they are, what they hold and write.
 
 What the kernel can limit for a whole tree (process ids in a namespace, a scratch folder's size) it does limit; the rest is
 looked at every `PERIOD_S`. Does not cover: what happens between two looks (a tree that is over its memory for less).

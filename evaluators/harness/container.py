@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import kernel
+from . import kernel, tree
 
 SCRATCH = "/scratch"
 DATA = "/data"
@@ -87,7 +87,7 @@ def _read(descriptor: int) -> str:
 
 def _wait(pid: int) -> NoReturn:
     """Ends with the container's first process, and ends it when told to end."""
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(pid, signal.SIGKILL))
+    signal.signal(signal.SIGTERM, lambda *_: tree.kill([pid]))
     os.closerange(3, 4096)
     os.waitpid(pid, 0)
     raise SystemExit(0)
@@ -206,6 +206,7 @@ def _devices(root: str, more: list[str]) -> None:
     for path in [*(f"/dev/{name}" for name in DEVICES), *more]:
         os.makedirs(os.path.dirname(root + path), exist_ok=True)
         kernel.mount("", _file(root + path), kernel.BIND, source=path)
+        kernel.freeze(root + path)  # its times; who may write to a device still may
     for name, target in {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}.items():
         os.symlink(f"/proc/self/fd{target}", f"{root}/dev/{name}")
 

@@ -61,7 +61,8 @@ class Guard:
         self._filter = b""
         if self.level != "bare":
             signals = self._landlock >= landlock.SCOPES_SIGNALS or self._container is not None
-            self._filter = seccomp.program(signals, attributes=self._container is not None)
+            truncation = self._landlock >= landlock.RULES_TRUNCATION or self._container is not None
+            self._filter = seccomp.program(signals, attributes=self._container is not None, truncation=truncation)
         _import_only_from(plan["reads"])
 
     def _rules(self, scratch: str) -> landlock.Ruleset:

@@ -21,6 +21,7 @@ READ = EXECUTE | READ_FILE | READ_DIR
 NETWORK = 3  # bind and connect TCP, since ABI 4
 SCOPES = 3  # abstract sockets and signals, since ABI 6
 SCOPES_SIGNALS = 6
+RULES_TRUNCATION = 3
 
 
 def abi() -> int:

@@ -1,9 +1,10 @@
 """The system calls that a candidate may not make: a classic BPF filter, built once and installed in each candidate.
 
 A list of what is refused, not of what is allowed: scientific libraries use most of the rest. Calls newer than `NEWEST` are
-refused unseen. Refused are: sockets (pairs of connected stream sockets excepted), tracing and reading other processes,
-signals to others where Landlock can't scope them, namespaces, mounts, kernel modules, keys, io_uring, clocks, BPF,
-performance counters, and memory that belongs to no process (memfd, System V, message queues).
+refused unseen. Refused are: sockets (pairs of connected stream sockets excepted, with buffers of the default size), tracing
+and reading other processes, signals to others where Landlock can't scope them and those that a file sends, namespaces,
+mounts, kernel modules, keys, io_uring, clocks, BPF, performance counters, and memory that belongs to no process (memfd,
+System V, message queues).
 """
 
 from __future__ import annotations
@@ -21,7 +22,14 @@ ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 LOAD, EQUAL, GREATER_EQUAL, ANY_BIT, AND, RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 NUMBER, ARCHITECTURE, ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 NAMESPACES = 0x7E020080  # the CLONE_NEW* flags that clone takes
-IOCTLS = (0x5412, 0x541C, 0x40086602, 0x401C5820)  # TIOCSTI, TIOCLINUX, FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR
+# TIOCSTI, TIOCLINUX, FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR; FIOSETOWN, SIOCSPGRP
+IOCTLS = (0x5412, 0x541C, 0x40086602, 0x401C5820, 0x8901, 0x8902)
+FCNTLS = (8, 15)  # F_SETOWN, F_SETOWN_EX: who gets a file's signals, any signal
+TRUNCATING, READS, NEITHER = (
+    0x203,
+    0x200,
+    0x203,
+)  # open's flags: O_TRUNC with the mode; to read; mode 3, which is no mode
 AF_UNIX, SOCK_STREAM, PRIO_PROCESS = 1, 1, 0
 
 # name: number on (x86_64, aarch64)
@@ -41,8 +49,9 @@ REFUSED = {
     "kexec_load": (246, 104), "kexec_file_load": (320, 294), "add_key": (248, 217), "request_key": (249, 218),
     "keyctl": (250, 219), "personality": (135, 92), "syslog": (103, 116), "vhangup": (153, 58),
     "settimeofday": (164, 170), "clock_settime": (227, 112), "adjtimex": (159, 171), "clock_adjtime": (305, 266),
-    "iopl": (172, -1), "ioperm": (173, -1), "lookup_dcookie": (212, 18), "memfd_create": (319, 279),
-    "memfd_secret": (447, 447), "shmget": (29, 194), "semget": (64, 190), "msgget": (68, 186), "mq_open": (240, 180),
+    "setsockopt": (54, 208), "iopl": (172, -1), "ioperm": (173, -1), "lookup_dcookie": (212, 18),
+    "memfd_create": (319, 279), "memfd_secret": (447, 447), "shmget": (29, 194), "semget": (64, 190),
+    "msgget": (68, 186), "mq_open": (240, 180),
 }  # fmt: skip
 # Landlock lets an owner change these of any file; refused where the files are not on mounts that are only read from
 ATTRIBUTES = {
@@ -55,7 +64,10 @@ SIGNALS = {
     "kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131), "rt_sigqueueinfo": (129, 138),
     "rt_tgsigqueueinfo": (297, 240), "pidfd_send_signal": (424, 424),
 }  # fmt: skip
-CLONE, CLONE3, IOCTL, SOCKETPAIR = (56, 220), (435, 435), (16, 29), (53, 199)
+CLONE, CLONE3, IOCTL, SOCKETPAIR, FCNTL = (56, 220), (435, 435), (16, 29), (53, 199), (72, 25)
+# Landlock before its ABI 3 lets whoever may write a file (its owner) empty it; a file opened for writing is its business
+TRUNCATION = {"truncate": (76, 45), "openat2": (437, 437)}
+OPENS = {"open": (2, -1, 1), "openat": (257, 56, 2)}  # with the place of the flags
 # calls whose process argument (given by its place) must be 0, the caller itself
 OWN = {
     "prlimit64": (302, 261, 0), "sched_setaffinity": (203, 122, 0), "sched_setscheduler": (144, 119, 0),
@@ -70,11 +82,14 @@ def available() -> bool:
     return MACHINE in ARCH
 
 
-def program(signals: bool, attributes: bool) -> bytes:
+def program(signals: bool, attributes: bool, truncation: bool) -> bytes:
     """Returns the filter; `signals` may be sent where Landlock keeps them within the sandbox, `attributes` of files may be
-    changed where none but the candidate's own can be reached."""
+    changed where none but the candidate's own can be reached, `truncation` is let through where Landlock rules it."""
     place = list(ARCH).index(MACHINE)
     refused = [*REFUSED.values(), *(() if signals else SIGNALS.values()), *(() if attributes else ATTRIBUTES.values())]
+    refused += [] if truncation else TRUNCATION.values()
+    opens = [] if truncation else [numbers for numbers in OPENS.values() if numbers[place] >= 0]
+    emptying = _step(AND, TRUNCATING) + _refuse(EQUAL, READS, errno.EPERM) + _refuse(EQUAL, NEITHER, errno.EPERM)
     parts = [
         _step(LOAD, ARCHITECTURE),
         _step(EQUAL, ARCH[MACHINE], 1, 0),
@@ -85,6 +100,8 @@ def program(signals: bool, attributes: bool) -> bytes:
         *(_refuse(EQUAL, numbers[place], errno.EPERM) for numbers in refused if numbers[place] >= 0),
         _argument(CLONE[place], 0, _refuse(ANY_BIT, NAMESPACES, errno.EPERM)),
         _argument(IOCTL[place], 1, b"".join(_refuse(EQUAL, command, errno.EPERM) for command in IOCTLS)),
+        _argument(FCNTL[place], 1, b"".join(_refuse(EQUAL, command, errno.EPERM) for command in FCNTLS)),
+        *(_argument(numbers[place], numbers[2], emptying) for numbers in opens),
         _argument(SOCKETPAIR[place], 0, _require(AF_UNIX)),
         _argument(SOCKETPAIR[place], 1, _step(AND, 0xF) + _require(SOCK_STREAM)),
         _argument(SETPRIORITY[place], 0, _require(PRIO_PROCESS)),
