@@ -55,12 +55,12 @@ class Cascade:
     async def start(self, problem: Problem | None = None, measured_on: str = "") -> None:
         """Starts the workers. `measured_on` is the model, of the problem's `comparable_on`, that a stored run was measured on.
 
-        Raises EvolveError where the machine has another one, or its isolation is weaker than what is asked for.
+        Raises EvolveError where the machine, or every node, has another one, or its isolation is weaker than what is asked for.
         """
         self._measured_on = measured_on
         if problem is not None and self._local and (reason := self._unlike(problem, machine.node_class())):
             raise EvolveError(f"problem={problem.name}: {reason}; resume it on such a machine, or start a new run")
-        await self._pool.start(problem)
+        await self._pool.start(problem, measured_on)
         self._check_isolation(problem)
 
     def _check_isolation(self, problem: Problem | None) -> None:

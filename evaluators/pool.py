@@ -15,7 +15,8 @@ Question = Mapping[str, Any]
 
 kind `llm`: prompts, system, n, temperature, max_tokens, number (of the first text in its place); the answer is a list of texts,
 n for each prompt, or None where there is no model: evaluator.py's own answers then. kind `report`: step, value (of the first
-objective); the answer is why the stage stops, or None.
+objective); the answer is why the stage stops, or None. kind `checkpoint`: body, the bytes to keep for a retry, or None to have
+what is kept; the answer is that, or None.
 """
 
 Serve = Callable[[Question], Awaitable[Any]]
@@ -58,8 +59,11 @@ class Pool(Protocol):
     def isolation(self) -> str:
         """The level that all workers have; known after `start`."""
 
-    async def start(self, problem: Problem | None = None) -> None:
-        """Starts the workers. Raises EvolveError where one does not start, or where the problem needs what none has."""
+    async def start(self, problem: Problem | None = None, measured_on: str = "") -> None:
+        """Starts the workers. Raises EvolveError where one does not start, or where the problem needs what none has.
+
+        `measured_on` is as the cascade has it; a pool of several machines does without those of other hardware.
+        """
 
     async def run(self, job: StageJob, serve: Serve = refuse) -> StageOutcome: ...
 

@@ -22,7 +22,7 @@ from evolve.types import HOLDOUT, Files
 
 BUNDLED = "problems"  # the package that ships problems; named here only, never imported
 PASS_IF = r"(>=|<=|>|<) *(q\d{1,2}|-?\d+(?:\.\d*)?(?:e-?\d+)?)"
-LATER = {"constraints", "tune", "incumbent", "checkpoint"}
+LATER = {"constraints", "tune", "incumbent"}
 TEXT = "text"  # the entry of a candidate that is read, not run
 LEVELS = ("bare", "guarded", "strict")  # of isolation, the weakest first
 DRAWS = ("fixed", "paired", "fresh")
@@ -85,7 +85,7 @@ class Stage:
 
     `draw`: `fixed` instances are the same for all, `paired` ones for all candidates in the same replicate, `fresh` ones for
     none. `profile`: forked from a warm `python`, a fresh process (`exec`), or that with a `gpu`. `report` allows early
-    stops by what evaluator.py reports.
+    stops by what evaluator.py reports; `checkpoint` lets it save a state that a retry goes on from.
     """
 
     name: str
@@ -103,6 +103,7 @@ class Stage:
     replicates: int = 1
     profile: str = "python"
     report: bool = False
+    checkpoint: bool = False
     exclusive_gpu: bool = False
 
     def __post_init__(self) -> None:
@@ -112,7 +113,7 @@ class Stage:
             _require(_is_number(value) and value >= 0, f"{where}: {name} must be a number, 0 or more, not {value!r}")
         whole = self.instances is None or (type(self.instances) is int and self.instances >= 1)
         _require(whole, f"{where}: instances must be a whole number, 1 or more, not {self.instances!r}")
-        for name in ("partial", "report", "exclusive_gpu"):
+        for name in ("partial", "report", "checkpoint", "exclusive_gpu"):
             value = getattr(self, name)
             _require(isinstance(value, bool), f"{where}: {name} is true or false, not {value!r}")
         count = type(self.replicates) is int and self.replicates >= 1

@@ -10,6 +10,8 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from evolve.errors import ProblemError, RunError, UsageError
 from evolve.lineage import Run
 from evolve.problem import Problem, find_problem, load_problem, problem_names
 from evolve.proposer import build, tokens
-from evolve.runner import rundir
+from evolve.runner import confirm, rundir
 from evolve.runner.asks import alone
 from evolve.runner.launch import Setup
 from evolve.search import Search
@@ -129,7 +131,10 @@ async def _sandboxed(setup: Setup, files: Files, arguments: argparse.Namespace |
 
 
 async def _evaluate(evaluator: Any, problem: Problem, files: Files, arguments: argparse.Namespace | None) -> Evaluation:
-    """Runs the stages as a run would, thresholds in the objective's unit included; or what the arguments choose of them."""
+    """Runs the stages as a run would, thresholds in the objective's unit included; or what the arguments choose of them.
+
+    A check looks at the last one twice, as a run does at a new best: the first look stands unless the second casts doubt on it.
+    """
     facts: dict[str, Any] = {"candidate": 1, "draw_seed": 0, "serve": alone}
     chosen = [None] * 3 if arguments is None else [arguments.stage, arguments.instance, arguments.replicate]
     if chosen != [None] * 3:
@@ -139,8 +144,12 @@ async def _evaluate(evaluator: Any, problem: Problem, files: Files, arguments: a
         )
         return Evaluation.of([outcome])
     thresholds = Thresholds(rules(problem)).now()
-    evaluation: Evaluation = await evaluator.evaluate(problem, files, thresholds=thresholds, **facts)
-    return evaluation
+    found: Evaluation = await evaluator.evaluate(problem, files, thresholds=thresholds, **facts)
+    if arguments is None or arguments.debug or not confirm.is_due(found, None):
+        return found
+    again = partial(evaluator.measure, problem, files, **facts)
+    looked = await confirm.confirmed(lambda replicate: again(replicate=replicate), problem, found)
+    return found if looked.status is Status.OK else replace(looked, stages=found.stages)
 
 
 def _debugged(problem: Problem, files: Files, arguments: argparse.Namespace) -> Evaluation:
