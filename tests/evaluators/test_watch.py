@@ -49,7 +49,7 @@ async def test_the_cpu_of_all_processes_together_is_limited_though_none_uses_too
 SLOW = """
 import time
 def score(instance, output):
-    time.sleep(2.0)
+    time.sleep(5.0)
     return output
 """
 BEHIND = """
