@@ -25,7 +25,7 @@ import msgpack
 
 LIMIT = 64 << 20  # bytes in one frame
 DEPTH = 100  # lists and dicts inside one another
-CONTAINERS = 1 << 21  # lists, dicts, arrays and big integers in one message: an empty list is 1 byte here, 64 in memory
+COST = 1 << 21  # of one message: a list, a dict, a big integer costs 1, eight items of a list as much, an array 16
 BIG_INT, ARRAY, SERVICE = 1, 2, 3
 HEADER = struct.Struct(">I")
 DTYPE = re.compile(r"[<>|](b1|[iu][1248]|f[248]|c8|c16)")
@@ -142,7 +142,12 @@ def decode(body: bytes, service: Callable[[str], Any] | None = None) -> Any:
     hooks = _Hooks(service)
     try:
         return msgpack.unpackb(
-            body, list_hook=hooks.of_list, object_pairs_hook=hooks.of_dict, ext_hook=hooks.ext, timestamp=1
+            body,
+            list_hook=hooks.of_list,
+            object_pairs_hook=hooks.of_dict,
+            ext_hook=hooks.ext,
+            timestamp=1,
+            max_array_len=8 * COST,
         )
     except (
         ValueError,
@@ -157,26 +162,26 @@ def decode(body: bytes, service: Callable[[str], Any] | None = None) -> Any:
 
 
 class _Hooks:
-    """Counts containers and builds what msgpack has no type for."""
+    """Bounds what a message costs to make, and builds what msgpack has no type for."""
 
     __slots__ = ("left", "service")
 
     def __init__(self, service: Callable[[str], Any] | None):
-        self.left = CONTAINERS
+        self.left = COST
         self.service = service
 
     def of_list(self, items: list[Any]) -> list[Any]:
-        self._count()
+        self._pay(1 + len(items) // 8)
         return items
 
     def of_dict(self, pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
-        self._count()
+        self._pay(1 + len(pairs) // 2)
         if not all(type(key) is str for key, _ in pairs):
             raise WireError("a dict has a key that is not text")
         return dict(pairs)
 
     def ext(self, code: int, data: bytes) -> Any:
-        self._count()
+        self._pay(16 if code == ARRAY else 1)
         if code == BIG_INT:
             return int.from_bytes(data, "little", signed=True)
         if code == ARRAY:
@@ -185,10 +190,10 @@ class _Hooks:
             return self.service(data.decode())
         raise WireError(f"unknown extension {code}")
 
-    def _count(self) -> None:
-        self.left -= 1
+    def _pay(self, cost: int) -> None:
+        self.left -= cost
         if self.left < 0:
-            raise WireError(f"more than {CONTAINERS:,} lists, dicts and arrays in one message")
+            raise WireError("too many lists, dicts, arrays or items of lists in one message; send one array instead")
 
 
 def _unpack_array(data: bytes) -> Any:
