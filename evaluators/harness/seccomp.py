@@ -3,7 +3,7 @@
 A list of what is refused, not of what is allowed: scientific libraries use most of the rest. Calls newer than `NEWEST` are
 refused unseen. Refused are: sockets (pairs of connected stream sockets excepted), tracing and reading other processes,
 signals to others where Landlock can't scope them (by the owner of a descriptor at every level), namespaces, mounts, kernel
-modules, keys, io_uring, clocks, BPF, performance counters, watching the files of others (inotify), and memory that belongs
+modules, keys, io_uring, clocks, BPF, performance counters, leases and watches on the files of others, and memory that belongs
 to no process, or to one that need not hold it (memfd, System V, message queues, shared anonymous maps).
 """
 
@@ -24,7 +24,8 @@ NUMBER, ARCHITECTURE, ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 NAMESPACES = 0x7E020080  # the CLONE_NEW* flags that clone takes
 # TIOCSTI, TIOCLINUX, FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR, FIOSETOWN, SIOCSPGRP
 IOCTLS = (0x5412, 0x541C, 0x40086602, 0x401C5820, 0x8901, 0x8902)
-OWNERS = (8, 15)  # F_SETOWN, F_SETOWN_EX: whom a descriptor sends signals, which seccomp doesn't see
+# F_SETOWN, F_SETOWN_EX (which make a descriptor send signals), F_SETLEASE (which holds up others), F_NOTIFY
+FCNTLS = (8, 15, 1024, 1026)
 O_TRUNC, O_ACCMODE = 0x200, 3
 MAP_TYPE, MAP_SHARED, MAP_ANONYMOUS = 0xF, 1, 0x20
 AF_UNIX, SOCK_STREAM, PRIO_PROCESS = 1, 1, 0
@@ -100,7 +101,7 @@ def program(*, signals: bool, attributes: bool, truncation: bool, shared_memory:
         _argument(SOCKETPAIR[place], 1, _step(AND, 0xF) + _require(SOCK_STREAM)),
         _argument(SETPRIORITY[place], 0, _require(PRIO_PROCESS)),
         *(_argument(numbers[place], numbers[2], _require(0)) for numbers in OWN.values()),
-        _argument(FCNTL[place], 1, b"".join(_refuse(EQUAL, command, errno.EPERM) for command in OWNERS)),
+        _argument(FCNTL[place], 1, b"".join(_refuse(EQUAL, command, errno.EPERM) for command in FCNTLS)),
         b"" if truncation else _without_truncation(place),
         b"" if shared_memory else _argument(MMAP[place], 3, unowned),
         _step(RETURN, ALLOW),

@@ -25,9 +25,8 @@ import msgpack
 
 LIMIT = 64 << 20  # bytes in one frame
 DEPTH = 100  # lists and dicts inside one another
-CONTAINERS = (
-    1 << 21
-)  # lists, dicts, arrays, big integers in one message: an empty list is one byte here and 64 in memory
+CONTAINERS = 1 << 21  # lists and dicts in one message: an empty list is one byte here and 64 in memory
+ARRAY_COUNTS = 4  # as so many of them does an array count, or a big integer, which take longer to make
 BIG_INT, ARRAY, SERVICE = 1, 2, 3
 HEADER = struct.Struct(">I")
 DTYPE = re.compile(r"[<>|](b1|[iu][1248]|f[248]|c8|c16)")
@@ -179,7 +178,7 @@ class _Hooks:
         return dict(pairs)
 
     def ext(self, code: int, data: bytes) -> Any:
-        self._count()
+        self._count(ARRAY_COUNTS)
         if code == BIG_INT:
             return int.from_bytes(data, "little", signed=True)
         if code == ARRAY:
@@ -188,8 +187,8 @@ class _Hooks:
             return self.service(data.decode())
         raise WireError(f"unknown extension {code}")
 
-    def _count(self) -> None:
-        self.left -= 1
+    def _count(self, number: int = 1) -> None:
+        self.left -= number
         if self.left < 0:
             raise WireError(f"more than {CONTAINERS:,} lists, dicts and arrays in one message")
 
