@@ -100,7 +100,7 @@ def _proportional_mb(pid: int) -> float:
 def _cpu_s(pid: int) -> float:
     """Returns the CPU seconds of a process and of its children that are gone."""
     with contextlib.suppress(OSError, ValueError, IndexError):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
     return 0.0
 
