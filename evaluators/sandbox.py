@@ -456,6 +456,8 @@ def _library(home: str) -> str:
     folder = Path(home, "library")
     source = Path(str(msgpack.__file__)).parent
     shutil.copytree(source, folder / "msgpack", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    for place in (folder, *folder.rglob("*")):  # whatever the umask: a candidate of another user reads them
+        place.chmod(0o755 if place.is_dir() else 0o644)
     return str(folder)
 
 
