@@ -36,8 +36,8 @@ class Watch:
         self._cpu_s = cpu_s
         self._scratch = scratch
         self._looks = 0
-        self._due = time.monotonic() + PERIOD_S
         self.peak_mb = 0.0
+        self.rest()
 
     def look_when_due(self) -> FAULT | None:
         """Looks where the last look is long enough ago."""
@@ -46,7 +46,11 @@ class Watch:
         try:
             return self.look()
         finally:
-            self._due = time.monotonic() + PERIOD_S
+            self.rest()
+
+    def rest(self) -> None:
+        """Puts the next look off by a period."""
+        self._due = time.monotonic() + PERIOD_S
 
     def look(self) -> FAULT | None:
         """Returns which limit the candidate is over, with what was measured; None where it is over none."""
