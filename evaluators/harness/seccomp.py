@@ -49,7 +49,8 @@ REFUSED = {
     "settimeofday": (164, 170), "clock_settime": (227, 112), "adjtimex": (159, 171), "clock_adjtime": (305, 266),
     "iopl": (172, -1), "ioperm": (173, -1), "lookup_dcookie": (212, 18), "memfd_create": (319, 279),
     "inotify_init": (253, -1), "inotify_init1": (294, 26), "inotify_add_watch": (254, 27),
-    "memfd_secret": (447, 447), "shmget": (29, 194), "semget": (64, 190), "msgget": (68, 186), "mq_open": (240, 180),
+    "sync": (162, 81), "syncfs": (306, 267), "memfd_secret": (447, 447), "shmget": (29, 194), "semget": (64, 190),
+    "msgget": (68, 186), "mq_open": (240, 180),
 }  # fmt: skip
 # Landlock lets an owner change these of any file; refused where the files are not on mounts that are only read from
 ATTRIBUTES = {
@@ -65,7 +66,8 @@ SIGNALS = {
 TRUNCATE, OPENAT2 = (76, 45), (437, 437)
 OPENS = {"open": (2, -1, 1), "openat": (257, 56, 2)}  # and the place of the flags
 CLONE, CLONE3, IOCTL, SOCKETPAIR = (56, 220), (435, 435), (16, 29), (53, 199)
-FCNTL, MMAP = (72, 25), (9, 222)
+FCNTL, MMAP, SETSOCKOPT = (72, 25), (9, 222), (54, 208)
+BUFFERS = (7, 8, 32, 33)  # SO_SNDBUF, SO_RCVBUF and what forces them: memory of the kernel, seen to be held by nobody
 # calls whose process argument (given by its place) must be 0, the caller itself
 OWN = {
     "prlimit64": (302, 261, 0), "sched_setaffinity": (203, 122, 0), "sched_setscheduler": (144, 119, 0),
@@ -102,6 +104,7 @@ def program(*, signals: bool, attributes: bool, truncation: bool, shared_memory:
         _argument(SETPRIORITY[place], 0, _require(PRIO_PROCESS)),
         *(_argument(numbers[place], numbers[2], _require(0)) for numbers in OWN.values()),
         _argument(FCNTL[place], 1, b"".join(_refuse(EQUAL, command, errno.EPERM) for command in FCNTLS)),
+        _argument(SETSOCKOPT[place], 2, b"".join(_refuse(EQUAL, option, errno.EPERM) for option in BUFFERS)),
         b"" if truncation else _without_truncation(place),
         b"" if shared_memory else _argument(MMAP[place], 3, unowned),
         _step(RETURN, ALLOW),
