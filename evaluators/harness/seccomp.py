@@ -66,6 +66,7 @@ SIGNALS = {
 TRUNCATE, OPENAT2 = (76, 45), (437, 437)
 OPENS = {"open": (2, -1, 1), "openat": (257, 56, 2)}  # and the place of the flags
 CLONE, CLONE3, IOCTL, SOCKETPAIR = (56, 220), (435, 435), (16, 29), (53, 199)
+PRCTL, DUMPABLE = (157, 167), 4  # without which the worker can't tell what a process shares with others
 FCNTL, MMAP, SETSOCKOPT = (72, 25), (9, 222), (54, 208)
 BUFFERS = (7, 8, 32, 33)  # SO_SNDBUF, SO_RCVBUF and what forces them: memory of the kernel, seen to be held by nobody
 # calls whose process argument (given by its place) must be 0, the caller itself
@@ -104,6 +105,7 @@ def program(*, signals: bool, attributes: bool, truncation: bool, shared_memory:
         _argument(SETPRIORITY[place], 0, _require(PRIO_PROCESS)),
         *(_argument(numbers[place], numbers[2], _require(0)) for numbers in OWN.values()),
         _argument(FCNTL[place], 1, b"".join(_refuse(EQUAL, command, errno.EPERM) for command in FCNTLS)),
+        _argument(PRCTL[place], 0, _refuse(EQUAL, DUMPABLE, errno.EPERM)),
         _argument(SETSOCKOPT[place], 2, b"".join(_refuse(EQUAL, option, errno.EPERM) for option in BUFFERS)),
         b"" if truncation else _without_truncation(place),
         b"" if shared_memory else _argument(MMAP[place], 3, unowned),
