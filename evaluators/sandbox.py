@@ -284,6 +284,7 @@ class Sandbox:
         told = self._start(problem, stage, files, stage.memory_mb, program=bool(problem.command))
         told |= {"command": list(problem.command), "file": problem.entry_file or problem.edit[0]}
         self._turn(["load", {**files, **built}, told])
+        assert self._watch is not None
 
     def build(self, problem: Problem, stage: Stage, files: Files, run: Sequence[str]) -> tuple[int, str, Built]:
         """Runs a build; returns its exit code, its messages and what it left. Raises Failure."""
@@ -469,6 +470,8 @@ def _library(home: str) -> str:
     folder = Path(home, "library")
     source = Path(str(msgpack.__file__)).parent
     shutil.copytree(source, folder / "msgpack", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    for place in (folder, *folder.rglob("*")):  # whatever the umask: a candidate of another user reads them
+        place.chmod(0o755 if place.is_dir() else 0o644)
     return str(folder)
 
 

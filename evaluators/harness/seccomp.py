@@ -3,9 +3,9 @@
 A list of what is refused, not of what is allowed: scientific libraries use most of the rest. Calls newer than `NEWEST` are
 refused unseen. Refused are: sockets (pairs of connected stream sockets excepted, with buffers of the default size), tracing
 and reading other processes, signals to others where Landlock can't scope them (by the owner of a descriptor at every level),
-namespaces, mounts, kernel modules, keys, io_uring, clocks, BPF, performance counters, watching the files of others (inotify),
-and memory that belongs to no process, or to one that need not hold it (memfd, System V, message queues, shared anonymous
-maps).
+namespaces, mounts, kernel modules, keys, io_uring, clocks, BPF, performance counters, leases and watches on the files of
+others, and memory that belongs to no process, or to one that need not hold it (memfd, System V, message queues, shared
+anonymous maps).
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ NUMBER, ARCHITECTURE, ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 NAMESPACES = 0x7E020080  # the CLONE_NEW* flags that clone takes
 # TIOCSTI, TIOCLINUX, FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR, FIOSETOWN, SIOCSPGRP
 IOCTLS = (0x5412, 0x541C, 0x40086602, 0x401C5820, 0x8901, 0x8902)
-OWNERS = (8, 15)  # F_SETOWN, F_SETOWN_EX: whom a descriptor sends signals, which seccomp doesn't see
+# F_SETOWN, F_SETOWN_EX (which make a descriptor send signals), F_SETLEASE (which holds up others), F_NOTIFY
+FCNTLS = (8, 15, 1024, 1026)
 O_TRUNC, O_ACCMODE = 0x200, 3
 MAP_TYPE, MAP_SHARED, MAP_ANONYMOUS = 0xF, 1, 0x20
 AF_UNIX, SOCK_STREAM, PRIO_PROCESS = 1, 1, 0
@@ -49,7 +50,8 @@ REFUSED = {
     "settimeofday": (164, 170), "clock_settime": (227, 112), "adjtimex": (159, 171), "clock_adjtime": (305, 266),
     "setsockopt": (54, 208), "iopl": (172, -1), "ioperm": (173, -1), "lookup_dcookie": (212, 18), "memfd_create": (319, 279),
     "inotify_init": (253, -1), "inotify_init1": (294, 26), "inotify_add_watch": (254, 27),
-    "memfd_secret": (447, 447), "shmget": (29, 194), "semget": (64, 190), "msgget": (68, 186), "mq_open": (240, 180),
+    "sync": (162, 81), "syncfs": (306, 267), "memfd_secret": (447, 447), "shmget": (29, 194), "semget": (64, 190),
+    "msgget": (68, 186), "mq_open": (240, 180),
 }  # fmt: skip
 # Landlock lets an owner change these of any file; refused where the files are not on mounts that are only read from
 ATTRIBUTES = {
@@ -65,7 +67,9 @@ SIGNALS = {
 TRUNCATE, OPENAT2 = (76, 45), (437, 437)
 OPENS = {"open": (2, -1, 1), "openat": (257, 56, 2)}  # and the place of the flags
 CLONE, CLONE3, IOCTL, SOCKETPAIR = (56, 220), (435, 435), (16, 29), (53, 199)
-FCNTL, MMAP = (72, 25), (9, 222)
+PRCTL, DUMPABLE = (157, 167), 4  # without which the worker can't tell what a process shares with others
+FCNTL, MMAP, SETSOCKOPT = (72, 25), (9, 222), (54, 208)
+BUFFERS = (7, 8, 32, 33)  # SO_SNDBUF, SO_RCVBUF and what forces them: memory of the kernel, seen to be held by nobody
 # calls whose process argument (given by its place) must be 0, the caller itself
 OWN = {
     "prlimit64": (302, 261, 0), "sched_setaffinity": (203, 122, 0), "sched_setscheduler": (144, 119, 0),
@@ -101,7 +105,9 @@ def program(*, signals: bool, attributes: bool, truncation: bool, shared_memory:
         _argument(SOCKETPAIR[place], 1, _step(AND, 0xF) + _require(SOCK_STREAM)),
         _argument(SETPRIORITY[place], 0, _require(PRIO_PROCESS)),
         *(_argument(numbers[place], numbers[2], _require(0)) for numbers in OWN.values()),
-        _argument(FCNTL[place], 1, b"".join(_refuse(EQUAL, command, errno.EPERM) for command in OWNERS)),
+        _argument(FCNTL[place], 1, b"".join(_refuse(EQUAL, command, errno.EPERM) for command in FCNTLS)),
+        _argument(PRCTL[place], 0, _refuse(EQUAL, DUMPABLE, errno.EPERM)),
+        _argument(SETSOCKOPT[place], 2, b"".join(_refuse(EQUAL, option, errno.EPERM) for option in BUFFERS)),
         b"" if truncation else _without_truncation(place),
         b"" if shared_memory else _argument(MMAP[place], 3, unowned),
         _step(RETURN, ALLOW),

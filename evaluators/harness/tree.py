@@ -67,7 +67,7 @@ def _children_by_scan() -> Callable[[int], list[int]]:
     parents: dict[int, list[int]] = {}
     for entry in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError):
-            parent = int(Path("/proc", entry, "stat").read_text().rpartition(")")[2].split()[1])
+            parent = int(Path("/proc", entry, "stat").read_bytes().rpartition(b")")[2].split()[1])
             parents.setdefault(parent, []).append(int(entry))
     return lambda pid: parents.get(pid, [])
 
