@@ -114,8 +114,7 @@ def change_number(program: Program, donor: Program, rng: Generator) -> Edit | No
 
 def change_operator(program: Program, donor: Program, rng: Generator) -> Edit | None:
     """Draws another arithmetic operator, comparison, `and` or `or`."""
-    role = pick(rng, ("arithmetic", "arithmetic", "comparison", "logic"))
-    if (site := pick(rng, program.sites[role])) is None:
+    if (site := pick(rng, program.sites["operator"])) is None:
         return None
     match site.node:
         case ast.BinOp(left=left, op=op, right=right) | ast.AugAssign(target=left, op=op, value=right):
@@ -127,23 +126,6 @@ def change_operator(program: Program, donor: Program, rng: Generator) -> Edit | 
     old = SIGNS[type(op)]
     new = pick(rng, [sign for sign in others if sign != old])
     return Edit(program.swap(site, left, right, old, new), f"swap {old} for {new}{within(site)}")
-
-
-def change_truth(program: Program, donor: Program, rng: Generator) -> Edit | None:
-    """Negates a test, or puts another one in its place or beside it."""
-    site = pick(rng, program.sites["boolean"])
-    other = pick(
-        rng, [s for s in donor.sites["boolean"] if site and (s.function == site.function or donor is not program)]
-    )
-    if other is None:
-        return None
-    if rng.random() < 0.3:
-        new = f"not {atom(program.code(site))}"
-    elif rng.random() < 0.5:
-        new = f"{atom(program.code(site))} {pick(rng, ('and', 'or'))} {atom(donor.code(other))}"
-    else:
-        new = donor.code(other)
-    return Edit(place(program, site, new), f"test {short(new)}{within(site)}")
 
 
 def numeric_donors(donor: Program, function: str) -> list[str]:
@@ -260,7 +242,7 @@ def cross_lines(program: Program, donor: Program, rng: Generator) -> Edit | None
 
 Operator = Callable[[Program, Program, Generator], Edit | None]
 MUTATIONS: tuple[tuple[Operator, float], ...] = (
-    (change_number, 48), (change_operator, 11), (change_truth, 2), (replace_expression, 13),
+    (change_number, 48), (change_operator, 13), (replace_expression, 13),
     (wrap_expression, 13), (copy_statement, 5), (remove_statement, 4), (swap_statements, 4),
 )  # fmt: skip
 CROSSOVERS: tuple[tuple[Operator, float], ...] = (

@@ -31,7 +31,7 @@ STATEMENTS = (
     ast.If, ast.For, ast.While, ast.With, ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete, ast.Raise,
     ast.Assert, ast.Break, ast.Continue,
 )  # fmt: skip
-ROLES = ("parameter", "number", "index", "numeric", "arithmetic", "comparison", "logic", "boolean", "statement")
+ROLES = ("parameter", "number", "index", "numeric", "operator", "statement", "value")
 # the fields of a node in the order of evaluation, where that is not the order of the grammar
 EVALUATED: dict[type, tuple[str, ...]] = {
     ast.Assign: ("value", "targets"), ast.AnnAssign: ("value", "target"), ast.AugAssign: ("value", "target"),
@@ -61,9 +61,9 @@ class Site(NamedTuple):
 class Program:
     """A text that compiles and its sites by role. Raises SyntaxError or ValueError for another text.
 
-    Roles: number; parameter (a number with a name of its own); index (a number that counts or indexes); numeric, boolean
-    (expressions); arithmetic, comparison, logic (their operators); statement. `signatures` holds each function's name,
-    parameters and "->" if it returns a value; `early` the (function, name) of local names that are read before they are
+    Roles: number; parameter (a number with a name of its own); index (a number that counts or indexes); numeric (an
+    expression); operator (of arithmetic, order or logic); statement. `signatures` holds each function's name, parameters
+    and "->" if it returns a value; `early` the (function, name) of local names that are read before they are
     bound; `unbound` the names that are read somewhere and bound nowhere.
     """
 
@@ -77,7 +77,7 @@ class Program:
         self.imported = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_imported()}
         self.unbound = unbound(table)
         self.frozen = frozen(text)
-        self.sites: dict[str, list[Site]] = {role: [] for role in (*ROLES, "value")}
+        self.sites: dict[str, list[Site]] = {role: [] for role in ROLES}
         self.names: dict[str, list[str]] = {}  # function -> names that are used as numbers there
         self.signatures: set[tuple[str, ...]] = set()
         self._regions = regions(text)
@@ -202,20 +202,16 @@ def children(node: ast.AST) -> Iterator[tuple[str, int, ast.AST]]:
 
 
 def expected(node: ast.AST, name: str, role: str) -> str:
-    """Says what a child is taken for: numeric, boolean, index, value (anything), or target (no expression of its own)."""
+    """Says what a child is taken for: numeric, index, parameter, value (anything), or other (no number)."""
     match node:
+        case ast.BoolOp() | ast.UnaryOp(op=ast.Not()) | ast.comprehension() | ast.Attribute():
+            return "other"
         case _ if name in ("target", "targets", "func", "iter", "test"):
-            return "boolean" if name == "test" else "target"
-        case ast.Attribute():
-            return "target"
+            return "other"
         case ast.Subscript() | ast.Slice():
-            return "target" if name == "value" else "index"
-        case ast.BoolOp() | ast.UnaryOp(op=ast.Not()):
-            return "boolean"
-        case ast.comprehension():
-            return "boolean"
+            return "other" if name == "value" else "index"
         case ast.UnaryOp() if is_constant(node):
-            return "target"
+            return "other"
         case ast.UnaryOp() | ast.BinOp():
             return "index" if role == "index" else "numeric" if is_numeric(node) else "value"
         case ast.Compare():
@@ -229,34 +225,35 @@ def expected(node: ast.AST, name: str, role: str) -> str:
         case ast.keyword() | ast.IfExp():
             return role
         case ast.Tuple() | ast.List() | ast.Starred():
-            return role if role in ("target", "index") else "value"
+            return role if role in ("other", "index") else "value"
     return "value"
 
 
 def roles(node: ast.AST, role: str) -> Iterator[str]:
     """Yields the roles in which a node may change, given what is expected of it."""
-    if isinstance(node, STATEMENTS):
-        if not is_docstring(node):
-            yield "statement"
-        if isinstance(node, ast.AugAssign) and type(node.op) in SIGNS and not isinstance(node.value, NO_NUMBER):
-            yield "arithmetic"
-    elif isinstance(node, ast.expr) and role != "target" and not isinstance(node, ast.Slice | ast.Starred):
-        if is_constant(node):
-            if role == "parameter":
-                yield "parameter"
-            yield "index" if role == "index" else "number"
-        if isinstance(node, ast.BinOp) and is_numeric(node) and role != "index":
-            yield "arithmetic"
-        if isinstance(node, ast.BoolOp):
-            yield "logic"
-        if isinstance(node, ast.Compare) and isinstance(node.ops[0], ORDER):
-            yield "comparison"
-        if role == "boolean" or isinstance(node, ast.Compare | ast.BoolOp):
-            yield "boolean"
-        elif role == "numeric" or (role in ("value", "parameter") and is_numeric(node)):
-            yield "numeric"
-        elif role in ("value", "parameter") and isinstance(node, ast.Name):
-            yield "value"
+    if isinstance(node, STATEMENTS) and not is_docstring(node):
+        yield "statement"
+    if role != "index" and has_operator(node):
+        yield "operator"
+    if role == "other" or not isinstance(node, ast.expr):
+        return
+    if is_constant(node):
+        if role == "parameter":
+            yield "parameter"
+        yield "index" if role == "index" else "number"
+    if role == "numeric" or (role in ("value", "parameter") and is_numeric(node)):
+        yield "numeric"
+    elif role in ("value", "parameter") and isinstance(node, ast.Name):
+        yield "value"
+
+
+def has_operator(node: ast.AST) -> bool:
+    """Tells whether a node has an operator of numbers or truth values, for which there are others."""
+    if isinstance(node, ast.AugAssign):
+        return type(node.op) in SIGNS and not is_text_or_list(node.value)
+    if isinstance(node, ast.Compare):
+        return isinstance(node.ops[0], ORDER)
+    return isinstance(node, ast.BoolOp) or (isinstance(node, ast.BinOp) and is_numeric(node))
 
 
 def dotted(node: ast.AST) -> str:
