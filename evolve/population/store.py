@@ -324,17 +324,11 @@ def digest(text: str) -> str:
 
 
 def _candidate(row: Row, bodies: Mapping[str, str], left: Iterable[Artifact]) -> Candidate:
+    same = {name: row[name] for name in Candidate.__dataclass_fields__ if name in row}
     files: Files = {path: bodies[content] for path, content in (row["files"] or {}).items()}
-    same = ("id", "island", "origin", "operator", "parent", "title", "hypothesis", "score", "metrics", "feedback")
+    status, inspirations = Status(row["status"]) if row["status"] else None, tuple(row["inspirations"])
     return Candidate(
-        **{name: row[name] for name in (*same, "stderr", "n")},
-        artifacts=tuple(left),
-        status=Status(row["status"]) if row["status"] else None,
-        inspirations=tuple(row["inspirations"]),
-        files=files,
-        features=row["features"],
-        stage=row["stage"],
-        duplicate_of=row["duplicate_of"],
+        **{**same, "files": files, "status": status, "inspirations": inspirations, "artifacts": tuple(left)}
     )
 
 

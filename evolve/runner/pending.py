@@ -76,12 +76,6 @@ def _add_calls(flight: InFlight, store: Store, run_id: str, candidate: int) -> N
 
 
 def _outcome(row: Row, artifacts: Mapping[str, bytes]) -> StageOutcome:
-    same = ("stage", "replicate", "metrics", "features", "score", "feedback", "node", "node_class", "isolation")
-    measured = ("seconds", "turn_s", "cpu_s", "memory_mb")
-    return StageOutcome(
-        status=Status(row["status"]),
-        instances=tuple(row["instances"]),
-        artifacts=artifacts,
-        curve=tuple((step, value) for step, value in row["curve"]),
-        **{name: row[name] for name in (*same, *measured)},
-    )
+    same = {name: row[name] for name in StageOutcome.__dataclass_fields__ if name in row}
+    status, instances, curve = Status(row["status"]), tuple(row["instances"]), tuple(map(tuple, row["curve"]))
+    return StageOutcome(**{**same, "status": status, "instances": instances, "curve": curve, "artifacts": artifacts})
