@@ -427,11 +427,8 @@ class Runner:
 
     async def _measure(self, candidate: int, files: Files, **what: Any) -> StageOutcome:
         """Runs the last stage alone, as one more `replicate` or as the `holdout`."""
-        seed = self._draw_seed(candidate)
-        serve = self.asks.of(candidate)
-        return await self.evaluator.measure(
-            self.problem, files, candidate=candidate, draw_seed=seed, serve=serve, **what
-        )
+        what |= {"draw_seed": self._draw_seed(candidate), "serve": self.asks.of(candidate)}
+        return await self.evaluator.measure(self.problem, files, candidate=candidate, **what)
 
     def _draw_seed(self, candidate: int) -> int:
         return int(generator(self.search.seed, "draw", candidate).integers(2**63))
@@ -563,14 +560,9 @@ class Runner:
             self._pump()  # a budget of seconds may have been reached
 
     def _progress(self) -> Any:
-        busy = {
-            "llm": self.llm_meter.busy_s(),
-            "llm_slots": self.llm_meter.slots,
-            "judges": self.judge_meter.busy_s(),
-            "judge_slots": self.judge_meter.slots,
-            "evaluators": self.evaluator_meter.busy_s(),
-            "evaluator_slots": self.evaluator_meter.slots,
-        }
+        meters = {"llm": self.llm_meter, "judges": self.judge_meter, "evaluators": self.evaluator_meter}
+        busy = {pool: meter.busy_s() for pool, meter in meters.items()}
+        busy |= {f"{pool.removesuffix('s')}_slots": meter.slots for pool, meter in meters.items()}
         return self.writer.run_columns(wall_s=self.wall_s(), busy=busy)
 
     def _take_up(self) -> None:
@@ -592,9 +584,8 @@ class Runner:
         """Ends the run: nothing new starts; what is in flight ends and counts."""
         self._set_state(state, reason)
         self._draining = True
-        self.calls.end(
-            *[calls.PROPOSE] * (state == "interrupted")
-        )  # what a user stops, ends with its evaluations' calls
+        # what a user stops, ends with its evaluations' calls
+        self.calls.end(*[calls.PROPOSE] * (state == "interrupted"))
         if state in ("failed", "paused"):
             self.note(state, reason)
 
