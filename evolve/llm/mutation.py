@@ -241,11 +241,11 @@ def cross_lines(program: Program, donor: Program, rng: Generator) -> Edit | None
 # ---------------------------------------------------------------- one child
 
 Operator = Callable[[Program, Program, Generator], Edit | None]
-MUTATIONS: tuple[tuple[Operator, float], ...] = (
-    (change_number, 48), (change_operator, 13), (replace_expression, 13),
+MUTATIONS: tuple[tuple[Operator, int], ...] = (
+    (change_number, 54), (change_operator, 7), (replace_expression, 13),
     (wrap_expression, 13), (copy_statement, 5), (remove_statement, 4), (swap_statements, 4),
 )  # fmt: skip
-CROSSOVERS: tuple[tuple[Operator, float], ...] = (
+CROSSOVERS: tuple[tuple[Operator, int], ...] = (
     (blend, 40), (cross_lines, 40), (copy_statement, 10), (replace_expression, 10),
 )  # fmt: skip
 
@@ -276,7 +276,7 @@ def vary(
     titles: list[str] = []
     for k in range(count):
         borrow = bool(donors) and ((crossover and k == 0) or rng.random() < BORROW)
-        operator = weighted(CROSSOVERS if borrow else MUTATIONS, rng)
+        operator = pick(rng, [one for one, weight in (CROSSOVERS if borrow else MUTATIONS) for _ in range(weight)])
         try:
             edit = operator(program, pick(rng, donors) if borrow else program, rng)
         except OverflowError:  # from constants like 10**400
@@ -286,9 +286,3 @@ def vary(
         program = changed
         titles.append(edit.title)
     return program, titles
-
-
-def weighted(operators: Sequence[tuple[Operator, float]], rng: Generator) -> Operator:
-    """Draws an operator by its weight."""
-    weights = [weight for _, weight in operators]
-    return operators[int(rng.choice(len(operators), p=[weight / sum(weights) for weight in weights]))][0]
