@@ -63,11 +63,8 @@ def _composing(config_dirs: Sequence[str]) -> Iterator[None]:
 
 
 def _searchpath(config_dirs: Sequence[str]) -> list[str]:
-    return (
-        [f"hydra.searchpath=[{','.join('file://' + str(Path(d).resolve()) for d in config_dirs)}]"]
-        if config_dirs
-        else []
-    )
+    places = ",".join(f"file://{Path(folder).resolve()}" for folder in config_dirs)
+    return [f"hydra.searchpath=[{places}]"] if places else []
 
 
 def normalise(word: str) -> str:
@@ -112,10 +109,7 @@ def _one_line(error: Exception, words: Sequence[str]) -> str:
         key = match.group(1)
         word = next((word for word in words if word.partition("=")[0] == key), key)
         return f"{word}: no such key; {_elsewhere(key) or nearest(key, keys())}"
-    if match := re.search(r"Could not find '([^']+)'", text):
-        group, _, choice = match.group(1).rpartition("/")
-        return f"{group}={choice}: no such choice; {nearest(choice, choices(group), 'choices')}"
-    if match := re.search(r"Could not load '([^']+)'", text):
+    if match := re.search(r"Could not (?:find|load) '([^']+)'", text):
         group, _, choice = match.group(1).rpartition("/")
         return f"{group}={choice}: no such choice; {nearest(choice, choices(group), 'choices')}"
     if "--multirun" in text or "Sweep parameters" in text:
@@ -207,18 +201,12 @@ def build(config: Mapping[str, Any], words: Sequence[str] = ()) -> Setup:
     config = {**config, "selection": {**config["selection"], "islands": islands}}  # a resume keeps it
     artifact_mb = config["database"].get("artifact_mb", 200.0)
     checks.number("database.artifact_mb", artifact_mb, 0)
-    settings = {
-        "seed": int(config["seed"]),
-        "islands": islands,
-        "strategy": strategy,
-        "rules": rules(problem),
-        "window": schedule.window,
-    }
+    settings = {"islands": islands, "strategy": strategy, "rules": rules(problem), "window": schedule.window}
     return Setup(
         config=config,
         words=words,
         problem=problem,
-        search_settings=settings,
+        search_settings={"seed": int(config["seed"]), **settings},
         provider=_make(config, "llm"),
         evaluator=_make(_with_gpu(config, problem), "evaluator"),
         budget=budget,

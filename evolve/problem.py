@@ -8,7 +8,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from importlib import resources
@@ -65,8 +65,10 @@ def _require(condition: bool, message: str) -> None:
         raise ProblemError(message)
 
 
-def _choice(what: str, value: object, allowed: tuple[str, ...]) -> None:
-    _require(value in allowed, f"{what} is {', '.join(allowed[:-1])} or {allowed[-1]}, not {value!r}")
+def _hint(given: object, known: Iterable[str], prefix: str = "", what: str = "known") -> str:
+    """Returns the nearest known word, or all of them."""
+    near = get_close_matches(str(given), list(known), 1)
+    return f"did you mean '{prefix}{near[0]}'?" if near else f"{what}: {', '.join(known) or 'none'}"
 
 
 def same_value(a: float, b: float) -> bool:
@@ -74,8 +76,40 @@ def same_value(a: float, b: float) -> bool:
     return math.isclose(a, b, rel_tol=1e-9)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _is_number(value: object, above: float = -math.inf) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and above < value < math.inf
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 1
+
+
+def _one_of(allowed: Sequence[str]) -> str:
+    return f"is {', '.join(allowed[:-1])} or {allowed[-1]}"
+
+
+def _is_amounts(value: object) -> bool:
+    return isinstance(value, Mapping) and all(_is_number(amount, above=0) for amount in value.values())
+
+
+def _is_rule(value: object) -> bool:
+    return isinstance(value, str) and (not value or re.fullmatch(PASS_IF, value) is not None)
+
+
+# keys of a stage, what their values must fit, and how that is said
+STAGE_VALUES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    ("timeout_s wall_s cpus gpus memory_mb", lambda v: _is_number(v) and v >= 0, "must be a number, 0 or more"),
+    ("timeout_s", lambda v: v > 0, "must be positive"),
+    ("memory_mb", lambda v: v >= 64, "must be at least 64"),
+    ("replicates", _is_count, "must be a whole number, 1 or more"),
+    ("instances", lambda v: v is None or _is_count(v), "must be a whole number, 1 or more"),
+    ("failure_value", lambda v: v is None or _is_number(v), "must be a number"),
+    ("partial report checkpoint exclusive_gpu", lambda v: isinstance(v, bool), "is true or false"),
+    ("draw", lambda v: v in DRAWS, _one_of(DRAWS)),
+    ("profile", lambda v: v in PROFILES, _one_of(PROFILES)),
+    ("resources", _is_amounts, "must map names to positive numbers"),
+    ("pass_if", _is_rule, "is '>= NUMBER' or '>= qNN'"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,31 +142,14 @@ class Stage:
 
     def __post_init__(self) -> None:
         where = f"stage '{self.name}'"
-        for name in ("timeout_s", "wall_s", "cpus", "gpus", "memory_mb"):
-            value = getattr(self, name)
-            _require(_is_number(value) and value >= 0, f"{where}: {name} must be a number, 0 or more, not {value!r}")
-        whole = self.instances is None or (type(self.instances) is int and self.instances >= 1)
-        _require(whole, f"{where}: instances must be a whole number, 1 or more, not {self.instances!r}")
-        for name in ("partial", "report", "checkpoint", "exclusive_gpu"):
-            value = getattr(self, name)
-            _require(isinstance(value, bool), f"{where}: {name} is true or false, not {value!r}")
-        count = type(self.replicates) is int and self.replicates >= 1
-        _require(count, f"{where}: replicates must be a whole number, 1 or more, not {self.replicates!r}")
-        _choice(f"{where}: draw", self.draw, DRAWS)
-        _choice(f"{where}: profile", self.profile, PROFILES)
-        amounts = isinstance(self.resources, Mapping) and all(_is_number(v) and v > 0 for v in self.resources.values())
-        _require(amounts, f"{where}: resources must map names to positive numbers, not {self.resources!r}")
+        for names, fits, what in STAGE_VALUES:
+            for name in names.split():
+                value = getattr(self, name)
+                _require(fits(value), f"{where}: {name} {what}, not {value!r}")
         gpu = self.profile == "gpu" or not (self.gpus or self.exclusive_gpu)
         _require(gpu, f"{where}: gpus and exclusive_gpu need profile: gpu, not {self.profile}")
-        counts = self.failure_value is None or _is_number(self.failure_value)
-        _require(counts, f"{where}: failure_value must be a number, not {self.failure_value!r}")
-        _require(self.timeout_s > 0, f"{where}: timeout_s must be positive, not {self.timeout_s}")
-        _require(self.memory_mb >= 64, f"{where}: memory_mb must be at least 64, not {self.memory_mb}")
-        _require(
-            not self.partial or self.failure_value is not None, f"{where}: partial: true needs a failure_value to count"
-        )
-        fits = isinstance(self.pass_if, str) and (not self.pass_if or re.fullmatch(PASS_IF, self.pass_if))
-        _require(bool(fits), f"{where}: pass_if is '>= NUMBER' or '>= qNN', not {self.pass_if!r}")
+        counts = not self.partial or self.failure_value is not None
+        _require(counts, f"{where}: partial: true needs a failure_value to count")
         if not self.wall_s:
             object.__setattr__(self, "wall_s", 2.0 * self.timeout_s + 30.0)
 
@@ -233,9 +250,7 @@ def find_problem(name: str) -> Path:
         return folder.resolve()
     if looks_like_path:
         raise UsageError(f"problem={name}: no such folder; give a folder that holds evaluator.py")
-    near = get_close_matches(name, problem_names(), 1)
-    hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(problem_names())}"
-    raise UsageError(f"problem={name}: no problem of that name and no such folder; {hint}")
+    raise UsageError(f"problem={name}: no problem of that name and no such folder; {_hint(name, problem_names())}")
 
 
 # ---------------------------------------------------------------- loading
@@ -254,8 +269,8 @@ KINDS: Mapping[str, tuple[Any, str]] = {
     "build": (dict, "{run: [PROGRAM, ARGUMENT, ...], timeout_s: 60}"),
     "requires": (list | str, "a list of programs, or gpu"),
     "deterministic": (bool, "true or false"),
-    "comparable_on": (str, "any, cpu_model or gpu_model"),
-    "isolation": (str, "bare, guarded or strict"),
+    "comparable_on": (str, "text"),
+    "isolation": (str, "text"),
     "holdout": (dict, "{instances: 50}"),
 }
 SUFFIXES = (".py", ".cpp", ".cc", ".c", ".rs", ".go", ".js", ".ts", ".cu", ".jl", ".txt", ".md", ".f90", ".java")
@@ -286,9 +301,9 @@ def load_problem(
     build = _build(spec.get("build"), where)
     made = _with_build(_stages(spec, stages or {}, where), build)
     gpu = ["gpu"] if any(stage.profile == "gpu" for stage in made) else []
-    comparable_on, isolation = spec.get("comparable_on") or "any", spec.get("isolation") or ""
-    _choice(f"{where}: comparable_on", comparable_on, COMPARABLE)
-    _choice(f"{where}: isolation", isolation or "bare", LEVELS)
+    for key, allowed in (("comparable_on", COMPARABLE), ("isolation", LEVELS)):
+        chosen = spec.get(key) or allowed[0]
+        _require(chosen in allowed, f"{where}: {key} {_one_of(allowed)}, not {chosen!r}")
     return Problem(
         name=folder.name,
         path=folder,
@@ -310,8 +325,8 @@ def load_problem(
         build=build,
         requires=tuple(dict.fromkeys([*_list(spec.get("requires")), *gpu])),
         deterministic=spec.get("deterministic") is not False,
-        comparable_on=comparable_on,
-        isolation=isolation,
+        comparable_on=spec.get("comparable_on") or COMPARABLE[0],
+        isolation=spec.get("isolation") or "",
         holdout=_holdout(spec.get("holdout"), where),
     )
 
@@ -332,11 +347,10 @@ def _build(given: Mapping[str, Any] | None, where: Path) -> Build | None:
     if given is None:
         return None
     _known_keys(given, ("run", "timeout_s"), where, "build.")
-    run = given.get("run")
+    run, timeout_s = given.get("run"), given.get("timeout_s", 60.0)
     words = isinstance(run, list) and bool(run) and all(isinstance(word, str | int | float) for word in run)
     _require(words, f"{where}: build.run must be a command [PROGRAM, ARGUMENT, ...], not {run!r}")
-    timeout_s = given.get("timeout_s", 60.0)
-    _require(_is_number(timeout_s) and timeout_s > 0, f"{where}: build.timeout_s must be positive, not {timeout_s!r}")
+    _require(_is_number(timeout_s, above=0), f"{where}: build.timeout_s must be positive, not {timeout_s!r}")
     return Build(run=tuple(map(str, run or ())), timeout_s=float(timeout_s))
 
 
@@ -349,9 +363,9 @@ def _holdout(given: Mapping[str, Any] | None, where: Path) -> int:
     if given is None:
         return 0
     _known_keys(given, ("instances",), where, "holdout.")
-    count = given.get("instances")
-    _require(type(count) is int and count >= 1, f"{where}: holdout.instances must be a whole number, not {count!r}")
-    return int(count)  # type: ignore[arg-type]
+    count: Any = given.get("instances")
+    _require(_is_count(count), f"{where}: holdout.instances must be a whole number, not {count!r}")
+    return int(count)
 
 
 def folder_files(folder: Path) -> list[Path]:
@@ -398,9 +412,7 @@ def _known_keys(given: Mapping[str, Any], allowed: tuple[str, ...], where: Path,
             continue
         if key in LATER:
             raise ProblemError(f"{where}: '{prefix}{key}' is not supported by this version of Evolve; remove it")
-        near = get_close_matches(str(key), allowed, 1)
-        hint = f"did you mean '{prefix}{near[0]}'?" if near else f"known: {', '.join(allowed)}"
-        raise ProblemError(f"{where}: unknown key '{prefix}{key}'; {hint}")
+        raise ProblemError(f"{where}: unknown key '{prefix}{key}'; {_hint(key, allowed, prefix)}")
 
 
 def _list(value: Any) -> list[str]:
@@ -410,8 +422,7 @@ def _list(value: Any) -> list[str]:
 def _params(declared: Mapping[str, Any], given: Mapping[str, Any], where: Path) -> dict[str, Any]:
     for key, value in given.items():
         if key not in declared:
-            near = get_close_matches(key, list(declared), 1)
-            hint = f"did you mean 'param.{near[0]}'?" if near else f"declared: {', '.join(declared) or 'none'}"
+            hint = _hint(key, declared, "param.", "declared")
             raise UsageError(f"param.{key}={value}: {where} declares no such parameter; {hint}")
         kind = type(declared[key])
         fits = type(value) is kind or (kind is float and type(value) is int) or declared[key] is None
@@ -491,10 +502,7 @@ def _objectives(spec: Mapping[str, Any], where: Path) -> dict[str, int]:
     given = spec.get("objectives") or {"score": "maximize"}
     signs = {"maximize": 1, "minimize": -1}
     for name, direction in given.items():
-        _require(
-            isinstance(direction, str) and direction in signs,
-            f"{where}: objectives.{name} is maximize or minimize, not {direction!r}",
-        )
+        _require(direction in list(signs), f"{where}: objectives.{name} is maximize or minimize, not {direction!r}")
     return {name: signs[direction] for name, direction in given.items()}
 
 
@@ -507,20 +515,14 @@ def _stages(spec: Mapping[str, Any], given: Mapping[str, Mapping[str, Any]], whe
     for name, overrides in given.items():
         if not isinstance(overrides, Mapping):
             raise UsageError(f"stage.{name}={overrides}: set one of its keys, stage.{name}.timeout_s=VALUE")
-        near = get_close_matches(name, list(declared), 1)
-        hint = f"did you mean 'stage.{near[0]}'?" if near else f"stages: {', '.join(declared)}"
         if name not in declared:
+            hint = _hint(name, declared, "stage.", "stages")
             raise UsageError(f"stage.{name}: {where.parent.name} has no such stage; {hint}")
         declared[name].update(overrides)
-        for key in overrides:
-            if key not in STAGE_KEYS and key not in LATER:
-                near = get_close_matches(str(key), STAGE_KEYS, 1)
-                hint = f"did you mean 'stage.{name}.{near[0]}'?" if near else f"known: {', '.join(STAGE_KEYS)}"
-                raise UsageError(f"stage.{name}.{key}={overrides[key]}: no such key; {hint}")
     stages = []
     for name, keys in declared.items():
-        _known_keys(keys, STAGE_KEYS, where, f"stages.{name}.")
         try:
+            _known_keys(keys, STAGE_KEYS, where, f"{'stage' if name in given else 'stages'}.{name}.")
             stages.append(Stage(name=name, **keys))
         except ProblemError as error:
             raise (UsageError if name in given else ProblemError)(str(error)) from None

@@ -19,7 +19,7 @@ LAYERS = [
     {"evolve.llm"},
     {"evolve.population"},
     {"evolve.problem"},
-    {"evolve.types", "evolve.checks"},
+    {"evolve.types", "evolve.checks", "evolve.source"},
     {"evolve.errors"},
 ]  # from above; who shares a layer may import one another
 HOMES = {
@@ -31,7 +31,7 @@ HOMES = {
     "pandas": ("evolve/lineage/",),
     "matplotlib": ("evolve/lineage/",),
 }
-HEAVY = {"numpy", "sqlalchemy", "hydra", "omegaconf", "ray", "litellm", "rich", "yaml", "libcst", "asyncio"}
+HEAVY = {"numpy", "sqlalchemy", "hydra", "omegaconf", "ray", "litellm", "rich", "yaml", "asyncio"}
 SHOP_WINDOW = "evolve/__init__.py"  # names what others import from it; lazily, so it may name any layer
 
 

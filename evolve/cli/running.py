@@ -21,23 +21,32 @@ from evolve.runner.launch import Ended
 
 
 def run(words: list[str]) -> int:
-    dirs, words = _config_dirs(words)
-    multirun = [word for word in words if word in ("-m", "--multirun")]
-    flags = [word for word in words if word.startswith("-") and word not in multirun]
-    keys = _without_flags(words)
-    if multirun:
-        if len(flags) > 0:
-            raise UsageError(f"{flags[0]}: no such option beside -m; see 'evolve run --help'")
+    try:
+        options, rest = _options().parse_known_args(words)
+    except argparse.ArgumentError as error:
+        raise UsageError(f"{error}; see 'evolve run --help'") from None
+    dirs, keys = options.config_dir, [word for word in rest if not word.startswith("-")]
+    unknown = [word for word in rest if word.startswith("-")] + (["--cfg"] if options.multirun and options.cfg else [])
+    if unknown:
+        beside = " beside -m" if options.multirun else ""
+        raise UsageError(f"{unknown[0]}: no such option{beside}; see 'evolve run --help'")
+    if options.multirun:
         return sweep(keys, dirs)
-    if flags[:1] == ["--cfg"]:
+    if options.cfg:
         import yaml
 
-        print(yaml.safe_dump(config.compose([k for k in keys if k != "job"], dirs), sort_keys=False), end="")  # noqa: T201
+        print(yaml.safe_dump(config.compose(keys, dirs), sort_keys=False), end="")  # noqa: T201
         return 0
-    if flags:
-        raise UsageError(f"{flags[0]}: no such option; see 'evolve run --help'")
     screen = screen_for(sys.stdout)
     return report(carried_out(session.run(keys, screen, dirs)))
+
+
+def _options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("-m", "--multirun", action="store_true")
+    parser.add_argument("--config-dir", action="append", default=[])
+    parser.add_argument("--cfg", choices=["job"])
+    return parser
 
 
 def resume(arguments: argparse.Namespace) -> int:
@@ -58,25 +67,6 @@ def carried_out(work: Coroutine[Any, Any, Ended]) -> Ended:
         return asyncio.run(guarded())
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise RunError("stopped before the first candidate") from None
-
-
-def _config_dirs(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    dirs, rest, taking = [], [], False
-    for word in words:
-        if taking:
-            dirs.append(word)
-        elif word.startswith("--config-dir="):
-            dirs.append(word.partition("=")[2])
-        elif word != "--config-dir":
-            rest.append(word)
-        taking = not taking and word == "--config-dir"
-    if taking:
-        raise UsageError("--config-dir needs a folder")
-    return dirs, rest
-
-
-def _without_flags(words: Sequence[str]) -> list[str]:
-    return [word for word in words if not word.startswith("-")]
 
 
 # ---------------------------------------------------------------- sweeps

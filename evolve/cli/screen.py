@@ -120,16 +120,19 @@ def line(runner: Runner) -> str:
     """Returns how a run stands, in one line."""
     best = runner.search.best
     value = number(abs_objective(runner, runner.search.score(best))) if best else "none yet"
-    counts = " ".join(f"{status} {n}" for status, n in sorted(runner.counts.items()))
     return (
         f"{clock(runner.wall_s())}  {progress(runner)}  {runner.problem.objective} {value}{known(runner)}"
-        f"{f' (candidate {best})' if best else ''}  {counts}  {spending(runner)}"
+        f"{f' (candidate {best})' if best else ''}  {counts(runner)}  {spending(runner)}"
     )
 
 
 def progress(runner: Runner) -> str:
     told, budget = runner.search.told, runner.budget.candidates
     return f"{told}/{budget} candidates" if budget else f"{told} candidates"
+
+
+def counts(runner: Runner) -> str:
+    return " ".join(f"{status} {n}" for status, n in sorted(runner.counts.items()))
 
 
 def known(runner: Runner) -> str:
@@ -140,16 +143,10 @@ def known(runner: Runner) -> str:
 def spending(runner: Runner) -> str:
     spent = runner.spent
     cost = "cost unknown" if spent.unpriced else f"${spent.cost_usd:.4g}"
-    llm, evaluators = busyness(runner)
+    meters, wall_s = (runner.llm_meter, runner.evaluator_meter), runner.wall_s()
+    llm, evaluators = (utilisation(meter.busy_s(), meter.slots, wall_s) for meter in meters)
     judges = f"judge calls {spent.evaluation_calls}  " if spent.evaluation_calls else ""
     return f"{cost}  {judges}llm {llm:.0%} busy, evaluators {evaluators:.0%} busy"
-
-
-def busyness(runner: Runner) -> tuple[float, float]:
-    wall_s = runner.wall_s()
-    meters = (runner.llm_meter, runner.evaluator_meter)
-    llm, evaluators = (utilisation(meter.busy_s(), meter.slots, wall_s) for meter in meters)
-    return llm, evaluators
 
 
 def clock(seconds: float) -> str:
@@ -169,12 +166,10 @@ def spark(values: list[float], width: int = 40) -> str:
 
 def view(runner: Runner, history: list[float]) -> RenderableType:
     """Returns the live screen."""
-    budget = runner.budget.candidates
-    told = runner.search.told
+    budget, told = runner.budget.candidates, runner.search.told
+    named = f"  {runner.writer.run_id}  seed {runner.search.seed}"
     parts: list[RenderableType] = [
-        Text.assemble(
-            (runner.problem.name, "bold"), f"  {runner.writer.run_id}  seed {runner.search.seed}", style="cyan"
-        ),
+        Text.assemble((runner.problem.name, "bold"), named, style="cyan"),
         Text(f"{progress(runner)}   {clock(runner.wall_s())}   {spending(runner)}   calls {runner.spent.calls}"),
     ]
     if budget:
@@ -182,15 +177,11 @@ def view(runner: Runner, history: list[float]) -> RenderableType:
         bar.add_row(ProgressBar(total=budget, completed=told, width=72))
         parts.append(bar)
     if history:
-        best = runner.search.best
-        parts.append(Text.assemble(
-            f"best {runner.problem.objective} ", (number(history[-1]), "bold green"), known(runner), f"  candidate {best}"
-        ))  # fmt: skip
+        value, where = (number(history[-1]), "bold green"), f"{known(runner)}  candidate {runner.search.best}"
+        parts.append(Text.assemble(f"best {runner.problem.objective} ", value, where))
         parts.append(Text(spark(history, 72), style="green"))
     parts.append(islands(runner))
-    in_flight = len(runner.search.open())
-    counts = "  ".join(f"{status} {n}" for status, n in sorted(runner.counts.items()))
-    parts.append(Text(f"{counts}  in flight {in_flight}"))
+    parts.append(Text(f"{counts(runner)}  in flight {len(runner.search.open())}"))
     return Group(*parts)
 
 

@@ -45,7 +45,7 @@ class Run:
     def status(self) -> dict[str, Any]:
         """Returns what `evolve status --json` prints."""
         row = self.row()
-        counts = {status: n for status, n in self.store.counts(self.run_id).items()}
+        counts = self.store.counts(self.run_id)
         in_flight = counts.pop(None, 0)
         totals = self.store.call_totals(self.run_id)
         judges = self.store.call_totals(self.run_id, EVALUATE)
@@ -75,13 +75,8 @@ class Run:
                 },
             },
             "utilisation": {
-                **(
-                    {"judges": utilisation(busy.get("judges", 0.0), busy.get("judge_slots", 0), wall_s)}
-                    if judges["calls"]
-                    else {}
-                ),
-                "llm": utilisation(busy.get("llm", 0.0), busy.get("llm_slots", 0), wall_s),
-                "evaluators": utilisation(busy.get("evaluators", 0.0), busy.get("evaluator_slots", 0), wall_s),
+                pool: utilisation(busy.get(pool, 0.0), busy.get(f"{pool.removesuffix('s')}_slots", 0), wall_s)
+                for pool in (*["judges"] * bool(judges["calls"]), "llm", "evaluators")
             },
             "wall_s": round(wall_s, 3),
         }
@@ -114,18 +109,8 @@ class Run:
         left = self.store.artifacts(self.run_id, [candidate], Artifact.HEAD)
         holdout = self.holdout()
         same = (
-            "id",
-            "score",
-            "stderr",
-            "n",
-            "island",
-            "origin",
-            "operator",
-            "parent",
-            "title",
-            "hypothesis",
-            "feedback",
-        )
+            "id", "score", "stderr", "n", "island", "origin", "operator", "parent", "title", "hypothesis", "feedback",
+        )  # fmt: skip
         return {
             **{name: getattr(found, name) for name in (*same, "duplicate_of")},
             "status": found.status or "in_flight",

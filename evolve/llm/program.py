@@ -1,143 +1,186 @@
 """A Python program as genetic programming sees it: the sites that may change, and the facts that must outlive a change.
 
-The tree is libcst's concrete-syntax tree, so that comments and layout survive. What a site is taken for follows from its
-surroundings (an operand of `<` is a number, an `if` has a test, ...), never from running the program.
+Changes are made in the text, at the places that Python's syntax tree gives, so that comments and layout survive. What a site
+is taken for follows from its surroundings (an operand of `<` is a number, an `if` has a test, ...), never from running it.
 """
 
 from __future__ import annotations
 
+import ast
 import builtins
 import symtable
-from collections.abc import Iterator
-from functools import cache, lru_cache
-from types import CodeType, NoneType
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from threading import Lock
+from typing import NamedTuple
 
-import libcst as cst
+from evolve.source import frozen, meaning, regions
 
-# Kinds are compared by identity: libcst's are abstract classes, for which isinstance is slow.
-PRECEDENCE: dict[type, int] = {
-    cst.Add: 1, cst.Subtract: 1, cst.Multiply: 2, cst.Divide: 2, cst.FloorDivide: 2, cst.Modulo: 2, cst.Power: 3,
+SIGNS: dict[type, str] = {
+    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%", ast.Pow: "**",
+    ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.And: "and", ast.Or: "or",
 }  # fmt: skip
-AUGMENTED = (cst.AddAssign, cst.SubtractAssign, cst.MultiplyAssign, cst.DivideAssign)
-ORDER = (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual)
+ORDER = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 FUNCTIONS = (
     "sqrt exp log log1p log2 log10 sin cos tan tanh hypot abs floor ceil power square minimum maximum clip where"
 )
 MATHS = {"abs", "min", "max", "float", "pow"} | {f"{m}.{f}" for m in ("math", "np", "numpy") for f in FUNCTIONS.split()}
 COUNTS = {"range", "len"} | {f"np.{f}" for f in ("zeros", "ones", "empty", "full", "arange", "linspace", "reshape")}
-STRINGS = (cst.SimpleString, cst.ConcatenatedString, cst.FormattedString)
-NO_NUMBER = (*STRINGS, cst.List, cst.Tuple, cst.Dict, cst.Set, cst.ListComp)
-COLLECTIONS = (cst.Tuple, cst.List, cst.Element, cst.StarredElement, cst.AssignTarget)
-COMPOUND = (cst.If, cst.For, cst.While, cst.With)
-FIXED = (cst.Return, cst.Import, cst.ImportFrom, cst.Global, cst.Nonlocal, cst.Pass)
-TIGHT = (cst.BinaryOperation, cst.UnaryOperation, cst.Comparison, cst.ComparisonTarget, cst.BooleanOperation, cst.IfExp)
-ROLES = (
-    "parameter",
-    "number",
-    "index",
-    "numeric",
-    "arithmetic",
-    "comparison",
-    "logic",
-    "boolean",
-    "statement",
-    "value",
-)
-# The fields that can hold a site, in about the order of evaluation (lines with markers in that of the text). Strings, imports,
-# annotations and decorators are left alone.
-FIELDS = (
-    "header", "leading_lines", "lines_after_decorators", "params", "kwonly_params", "default", "func", "test", "iter", "for_in",
-    "left", "comparisons", "comparator", "right", "expression", "value", "targets", "target", "ifs", "inner_for_in", "elt",
-    "args", "slice", "index", "lower", "upper", "step", "elements", "subject", "cases", "guard", "body", "handlers", "orelse",
-    "finalbody", "footer",
+NO_NUMBER = (ast.JoinedStr, ast.List, ast.Tuple, ast.Dict, ast.Set, ast.ListComp)
+STATEMENTS = (
+    ast.If, ast.For, ast.While, ast.With, ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete, ast.Raise,
+    ast.Assert, ast.Break, ast.Continue,
 )  # fmt: skip
-EMPTY = cst.Module(body=())
-
-Path = tuple[tuple[str, int], ...]
+ROLES = ("parameter", "number", "index", "numeric", "operator", "statement", "value")
+# the fields of a node in the order of evaluation, where that is not the order of the grammar
+EVALUATED: dict[type, tuple[str, ...]] = {
+    ast.Assign: ("value", "targets"), ast.AnnAssign: ("value", "target"), ast.AugAssign: ("value", "target"),
+    ast.NamedExpr: ("value", "target"), ast.For: ("iter", "target", "body", "orelse"),
+    ast.comprehension: ("iter", "target", "ifs"), ast.ListComp: ("generators", "elt"), ast.SetComp: ("generators", "elt"),
+    ast.GeneratorExp: ("generators", "elt"), ast.DictComp: ("generators", "key", "value"), ast.JoinedStr: (),
+    ast.ClassDef: ("body",), ast.FunctionDef: ("args", "body"), ast.AsyncFunctionDef: ("args", "body"),
+    ast.arguments: ("defaults", "kw_defaults"), ast.match_case: ("guard", "body"),
+}  # fmt: skip
+BUILDING = Lock()  # in CPython 3.11 trees can't be built in two threads at once (gh-106905)
 
 
 # ---------------------------------------------------------------- where a program may change
 
 
 class Site(NamedTuple):
-    """A place that may change; at a `tight` one all but an atom needs parentheses."""
+    """A place that may change: the bytes `start` to `stop` of the text. At a `tight` one all but an atom needs parentheses."""
 
-    path: Path
-    node: Any
+    path: tuple[tuple[str, int], ...]
+    node: ast.AST
     function: str
     tight: bool
+    start: int
+    stop: int
 
 
 class Program:
-    """A tree and its sites by role.
+    """A text that compiles and its sites by role. Raises SyntaxError or ValueError for another text.
 
-    Roles: number; parameter (a number with a name of its own); index (a number that counts or indexes); numeric, boolean
-    (expressions); arithmetic, comparison, logic (their operators); statement. `text` is what the tree was first read from:
-    it says where the markers and imports are, which no edit changes. `signatures` holds each function's name, parameters
-    and "->" if it returns a value; `early` the (function, name) of local names that are read before they are bound.
+    Roles: number; parameter (a number with a name of its own); index (a number that counts or indexes); numeric (an
+    expression); operator (of arithmetic, order or logic); statement. `signatures` holds each function's name, parameters
+    and "->" if it returns a value; `early` the (function, name) of local names that are read before they are
+    bound; `unbound` the names that are read somewhere and bound nowhere.
     """
 
-    def __init__(self, tree: cst.Module, text: str):
-        self.tree = tree
+    def __init__(self, text: str):
+        self.meaning = meaning(compile(text, "<candidate>", "exec", dont_inherit=True))
+        with BUILDING:
+            tree = ast.parse(text)
+        table = symtable.symtable(text, "<candidate>", "exec")
         self.text = text
+        self.lines = text.split("\n")
+        self.imported = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_imported()}
+        self.unbound = unbound(table)
+        self.frozen = frozen(text)
         self.sites: dict[str, list[Site]] = {role: [] for role in ROLES}
         self.names: dict[str, list[str]] = {}  # function -> names that are used as numbers there
-        self.functions: dict[str, Site] = {}
         self.signatures: set[tuple[str, ...]] = set()
+        self._regions = regions(text)
+        self._bytes = text.encode()
+        self._starts = [0]
+        for line in self._bytes.split(b"\n"):
+            self._starts.append(self._starts[-1] + len(line) + 1)
         self._mentions: dict[str, list[tuple[str, bool]]] = {}  # function -> (name, whether bound), as evaluated
-        self._open = "EVOLVE-BLOCK-START" not in text
-        self._visit(tree, Site((), tree, "", False), "value")
+        self._visit(tree, (), "", "value", False)
         self.early = {(f, name) for f, mentions in self._mentions.items() if f for name in read_first(mentions)}
         for site in self.sites.pop("value"):
-            if site.node.value in self.names.get(site.function, ()) or not self.sites["numeric"]:
+            if self.code(site) in self.names.get(site.function, ()) or not self.sites["numeric"]:
                 self.sites["numeric"].append(site)
 
-    def _visit(self, node: Any, site: Site, role: str) -> None:
-        kind = type(node)
-        if kind is cst.EmptyLine:
-            note = node.comment.value if node.comment else ""
-            self._open = (self._open or "EVOLVE-BLOCK-START" in note) and "EVOLVE-BLOCK-END" not in note
-            return
+    def _visit(self, node: ast.AST, path: tuple[tuple[str, int], ...], function: str, role: str, tight: bool) -> None:
+        mentions = self._mentions.setdefault(function, [])
         for found in roles(node, role):
-            self._add(found, site)
-        function = site.function
-        if kind is cst.Name:
-            self._mentions.setdefault(function, []).append((node.value, role == "bound"))
-        elif kind is cst.AugAssign and type(node.target) is cst.Name:
-            self._mentions.setdefault(function, []).extend([(node.target.value, False), (node.target.value, True)])
-        elif kind is cst.Return and node.value is not None:
+            self._add(found, path, node, function, tight)
+        if isinstance(node, ast.Name):
+            mentions.append((node.id, not isinstance(node.ctx, ast.Load)))
+        elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+            mentions.append((node.target.id, False))
+        elif isinstance(node, ast.Return) and node.value is not None:
             self.signatures.add((function, "->"))
-        elif kind is cst.FunctionDef:
-            function = f"{function}.{node.name.value}" if function else node.name.value
-            self.functions[function] = site
-            names = parameters(node)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            function = f"{function}.{node.name}" if function else node.name
+            names = [argument.arg for argument in ast.walk(node.args) if isinstance(argument, ast.arg)]
             self.signatures.add((function, *names))
             self._mentions.setdefault(function, []).extend((name, True) for name in names)
+        tight = isinstance(node, ast.BinOp | ast.UnaryOp | ast.Compare | ast.BoolOp | ast.IfExp | ast.Attribute)
         for name, i, child in children(node):
-            below = Site((*site.path, (name, i)), child, function, kind in TIGHT)
-            self._visit(child, below, expected(node, name, role))
+            self._visit(child, (*path, (name, i)), function, expected(node, name, role), tight)
 
-    def _add(self, role: str, site: Site) -> None:
-        if role == "numeric" and type(site.node) is cst.Name:
-            names = self.names.setdefault(site.function, [])
-            if site.node.value not in names:
-                names.append(site.node.value)
-        if self._open:
+    def _add(self, role: str, path: tuple[tuple[str, int], ...], node: ast.AST, function: str, tight: bool) -> None:
+        if role == "numeric" and isinstance(node, ast.Name) and node.id not in self.names.setdefault(function, []):
+            self.names[function].append(node.id)
+        first, last = lines_of(node)
+        start, stop = self._span(node)
+        enclosed = self._bytes[start - 1 : start] == b"(" and self._bytes[stop : stop + 1] == b")"
+        site = Site(path, node, function, tight and not enclosed, start, stop)
+        if any(low <= first and last <= high for low, high in self._regions) and (
+            role != "statement" or self._own_lines(site)
+        ):
             self.sites[role].append(site)
 
+    def _span(self, node: ast.AST) -> tuple[int, int]:
+        starts = self._starts
+        return starts[node.lineno - 1] + node.col_offset, starts[node.end_lineno - 1] + node.end_col_offset  # type: ignore[attr-defined]
 
-@lru_cache(maxsize=128)
-def read(text: str) -> Program:
-    """Parses a program; trees never change, so one is shared. Raises libcst.ParserSyntaxError."""
-    return Program(cst.parse_module(text), text)
+    def _own_lines(self, site: Site) -> bool:
+        """Tells whether a statement shares its lines with no other (an `elif` does, with its `if`)."""
+        first, last = lines_of(site.node)
+        before = self._bytes[self._starts[first] : site.start]
+        after = self._bytes[site.stop : self._starts[last]].strip()
+        elif_ = self._bytes[site.start : site.stop].startswith(b"elif")
+        return not (before.strip() or elif_ or (after and not after.startswith(b"#")))
+
+    def code(self, site: Site) -> str:
+        """Returns the text of a site."""
+        return self._bytes[site.start : site.stop].decode()
+
+    def put(self, changes: Sequence[tuple[Site, str]]) -> str:
+        """Returns the text with something else at each of some sites that lie apart."""
+        text = self._bytes
+        for site, new in sorted(changes, key=lambda change: -change[0].start):
+            text = text[: site.start] + new.encode() + text[site.stop :]
+        return text.decode()
+
+    def swap(self, site: Site, left: ast.AST, right: ast.AST, old: str, new: str) -> str:
+        """Returns the text with another operator between two parts of a site."""
+        start, stop = self._span(left)[1], self._span(right)[0]
+        gap = self._bytes[start:stop].decode().replace(old, new, 1)
+        return (self._bytes[:start] + gap.encode() + self._bytes[stop:]).decode()
+
+    def put_lines(self, site: Site, new: Sequence[str]) -> str:
+        """Returns the text with other lines in place of a statement's."""
+        first, last = lines_of(site.node)
+        return "\n".join([*self.lines[:first], *new, *self.lines[last:]])
+
+    def keeps(self, before: Program) -> bool:
+        """Tells whether this may stand as a child of a program: it means something else, and nothing is lost."""
+        return (
+            self.meaning != before.meaning
+            and self.imported >= before.imported
+            and self.unbound <= before.unbound
+            and self.frozen == before.frozen
+            and self.signatures >= before.signatures
+            and self.early <= before.early
+        )
 
 
-def parameters(function: cst.FunctionDef) -> list[str]:
-    """Returns the names of a function's parameters."""
-    params = function.params
-    several = (*params.posonly_params, *params.params, params.star_arg, *params.kwonly_params, params.star_kwarg)
-    return [param.name.value for param in several if isinstance(param, cst.Param)]
+@lru_cache(maxsize=256)
+def read(text: str) -> Program | None:
+    """Reads a program, None where a text is none; programs never change, so one is shared."""
+    try:
+        return Program(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def lines_of(node: ast.AST) -> tuple[int, int]:
+    """Returns the lines of a node, counted from 0: the first, and the one after the last."""
+    return node.lineno - 1, node.end_lineno  # type: ignore[attr-defined]
 
 
 def read_first(mentions: list[tuple[str, bool]]) -> Iterator[str]:
@@ -149,190 +192,104 @@ def read_first(mentions: list[tuple[str, bool]]) -> Iterator[str]:
         seen.add(name)
 
 
-@cache
-def fields(kind: type[cst.CSTNode]) -> tuple[str, ...]:
-    """Returns the fields of a kind of node to look into."""
-    if issubclass(kind, cst.Import | cst.ImportFrom | cst.BaseString):
-        return ()
-    return tuple(name for name in FIELDS if name in kind.__dataclass_fields__)
-
-
-@cache
-def is_expression(kind: type[cst.CSTNode]) -> bool:
-    """Tells whether a kind of node is an expression (kinds are abstract classes, whose isinstance is slow)."""
-    return issubclass(kind, cst.BaseExpression)
-
-
-def children(node: cst.CSTNode) -> Iterator[tuple[str, int, cst.CSTNode]]:
-    """Yields (field, place in it or -1, child)."""
-    for name in fields(type(node)):
+def children(node: ast.AST) -> Iterator[tuple[str, int, ast.AST]]:
+    """Yields (field, place in it, child) for what is evaluated of a node; strings and annotations are left alone."""
+    for name in EVALUATED.get(type(node), node._fields):
         child = getattr(node, name)
-        if type(child) in (tuple, list):
-            for i, item in enumerate(child):
+        for i, item in enumerate(child if isinstance(child, list) else [child]):
+            if isinstance(item, ast.AST):
                 yield name, i, item
-        elif type(child) not in (NoneType, str, cst.MaybeSentinel):
-            yield name, -1, child
 
 
-def expected(node: Any, name: str, role: str) -> str:
-    """Says what a child is taken for: numeric, boolean, index, value (anything), target (no
-    expression of its own), or bound (a name that is assigned)."""
-    kind = type(node)
-    if name in ("target", "targets") and kind is not cst.AugAssign:
-        return "bound"
-    if name in ("target", "func", "iter") or (name == "value" and kind in (cst.Attribute, cst.Subscript)):
-        return "target"
-    if name == "test" or kind is cst.BooleanOperation:
-        return "boolean"
-    if kind is cst.UnaryOperation:
-        if type(node.operator) is cst.Not:
-            return "boolean"
-        return "target" if is_constant(node) else "index" if role == "index" else "numeric"
-    if kind is cst.BinaryOperation:
-        return "index" if role == "index" else "numeric" if is_numeric(node) else "value"
-    if kind in (cst.Subscript, cst.SubscriptElement, cst.Index, cst.Slice):
-        return "index"
-    if kind is cst.Comparison or kind is cst.ComparisonTarget:
-        operator = node.operator if kind is cst.ComparisonTarget else node.comparisons[0].operator
-        return "numeric" if type(operator) in ORDER else "value"
-    if kind is cst.AugAssign:
-        return "numeric" if type(node.operator) in AUGMENTED and is_numeric(node.value) else "value"
-    if kind is cst.Call:
-        return "numeric" if dotted(node.func) in MATHS else "index" if dotted(node.func) in COUNTS else "value"
-    if kind in (cst.Assign, cst.AnnAssign, cst.Param):
-        return "parameter"
-    if kind in (cst.Arg, cst.IfExp):
-        return role
-    return role if kind in COLLECTIONS and role in ("bound", "target", "index") else "value"
+def expected(node: ast.AST, name: str, role: str) -> str:
+    """Says what a child is taken for: numeric, index, parameter, value (anything), or other (no number)."""
+    match node:
+        case ast.BoolOp() | ast.UnaryOp(op=ast.Not()) | ast.comprehension() | ast.Attribute():
+            return "other"
+        case _ if name in ("target", "targets", "func", "iter", "test"):
+            return "other"
+        case ast.Subscript() | ast.Slice():
+            return "other" if name == "value" else "index"
+        case ast.UnaryOp() if is_constant(node):
+            return "other"
+        case ast.UnaryOp() | ast.BinOp():
+            return "index" if role == "index" else "numeric" if is_numeric(node) else "value"
+        case ast.Compare():
+            return "numeric" if isinstance(node.ops[0], ORDER) else "value"
+        case ast.AugAssign():
+            return "numeric" if is_numeric(node.value) else "value"
+        case ast.Call():
+            return "numeric" if dotted(node.func) in MATHS else "index" if dotted(node.func) in COUNTS else "value"
+        case ast.Assign() | ast.AnnAssign() | ast.arguments():
+            return "parameter"
+        case ast.keyword() | ast.IfExp():
+            return role
+        case ast.Tuple() | ast.List() | ast.Starred():
+            return role if role in ("other", "index") else "value"
+    return "value"
 
 
-def roles(node: Any, role: str) -> Iterator[str]:
+def roles(node: ast.AST, role: str) -> Iterator[str]:
     """Yields the roles in which a node may change, given what is expected of it."""
-    kind: type[cst.CSTNode] = type(node)
-    if kind is cst.SimpleStatementLine or kind in COMPOUND:
-        if movable(node):
-            yield "statement"
-    elif kind is cst.AugAssign:
-        if type(node.operator) in AUGMENTED and type(node.value) not in NO_NUMBER:
-            yield "arithmetic"
-    elif role not in ("target", "bound") and is_expression(kind):
-        if is_constant(node):
-            if role == "parameter":
-                yield "parameter"
-            yield "index" if role == "index" else "number"
-        if kind is cst.BinaryOperation and is_numeric(node) and role != "index":
-            yield "arithmetic"
-        if kind is cst.BooleanOperation:
-            yield "logic"
-        if kind is cst.Comparison and type(node.comparisons[0].operator) in ORDER:
-            yield "comparison"
-        if role == "boolean" or kind in (cst.Comparison, cst.BooleanOperation):
-            yield "boolean"
-        elif role == "numeric" or (role in ("value", "parameter") and is_numeric(node)):
-            yield "numeric"
-        elif role in ("value", "parameter") and kind is cst.Name and node.value not in ("True", "False", "None"):
-            yield "value"
+    if isinstance(node, STATEMENTS) and not is_docstring(node):
+        yield "statement"
+    if role != "index" and has_operator(node):
+        yield "operator"
+    if role == "other" or not isinstance(node, ast.expr):
+        return
+    if is_constant(node):
+        if role == "parameter":
+            yield "parameter"
+        yield "index" if role == "index" else "number"
+    if role == "numeric" or (role in ("value", "parameter") and is_numeric(node)):
+        yield "numeric"
+    elif role in ("value", "parameter") and isinstance(node, ast.Name):
+        yield "value"
 
 
-def dotted(node: Any) -> str:
+def has_operator(node: ast.AST) -> bool:
+    """Tells whether a node has an operator of numbers or truth values, for which there are others."""
+    if isinstance(node, ast.AugAssign):
+        return type(node.op) in SIGNS and not is_text_or_list(node.value)
+    if isinstance(node, ast.Compare):
+        return isinstance(node.ops[0], ORDER)
+    return isinstance(node, ast.BoolOp) or (isinstance(node, ast.BinOp) and is_numeric(node))
+
+
+def dotted(node: ast.AST) -> str:
     """Returns `a` or `a.b` for such a name, "" for all else."""
-    if type(node) is cst.Attribute and type(node.value) is cst.Name:
-        return f"{node.value.value}.{node.attr.value}"
-    return str(node.value) if type(node) is cst.Name else ""
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        return f"{node.value.id}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
 
 
-def is_constant(node: Any) -> bool:
+def is_docstring(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def is_constant(node: ast.AST) -> bool:
     """Tells whether a node is a literal integer or float, perhaps negative."""
-    if type(node) is cst.UnaryOperation and type(node.operator) is cst.Minus:
-        node = node.expression
-    return type(node) is cst.Float or (type(node) is cst.Integer and node.value.isdigit())
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        node = node.operand
+    return isinstance(node, ast.Constant) and type(node.value) in (int, float)
 
 
-def is_numeric(node: Any) -> bool:
-    """Tells whether an expression looks like a number (strings and lists don't)."""
-    kind = type(node)
-    if kind is cst.BinaryOperation:
-        numbers = type(node.left) not in NO_NUMBER and type(node.right) not in NO_NUMBER
-        return numbers and type(node.operator) in PRECEDENCE
-    if kind is cst.UnaryOperation:
-        return type(node.operator) in (cst.Minus, cst.Plus)
-    return kind in (cst.Integer, cst.Float) or (kind is cst.Call and dotted(node.func) in MATHS)
-
-
-def movable(node: Any) -> bool:
-    """Tells whether a statement may be copied, moved or removed: no return, import, definition or docstring."""
-    if type(node) is not cst.SimpleStatementLine:
-        return type(node) in COMPOUND
-    return not any(type(s) in FIXED or (type(s) is cst.Expr and type(s.value) in STRINGS) for s in node.body)
-
-
-def code(node: cst.CSTNode) -> str:
-    """Returns the text of a node."""
-    return EMPTY.code_for_node(node)
-
-
-def value(node: cst.CSTNode) -> int | float:
+def value(node: ast.AST) -> int | float:
     """Reads a literal, perhaps negative."""
-    text = "".join(char for char in code(node) if char not in "_ ()")
-    return int(text) if text.lstrip("-").isdigit() else float(text)
+    return -value(node.operand) if isinstance(node, ast.UnaryOp) else node.value  # type: ignore[attr-defined]
 
 
-# ---------------------------------------------------------------- what must outlive a change
+def is_numeric(node: ast.AST) -> bool:
+    """Tells whether an expression looks like a number (strings and lists don't)."""
+    if isinstance(node, ast.BinOp):
+        return type(node.op) in SIGNS and not any(is_text_or_list(side) for side in (node.left, node.right))
+    if isinstance(node, ast.UnaryOp):
+        return isinstance(node.op, ast.USub | ast.UAdd)
+    return is_constant(node) or (isinstance(node, ast.Call) and dotted(node.func) in MATHS)
 
 
-class Facts(NamedTuple):
-    """What a text means, what it imports, the names that it reads and nobody binds, and what stands outside the markers."""
-
-    meaning: tuple[object, ...]
-    imported: frozenset[str]
-    unbound: frozenset[str]
-    frozen: tuple[str, ...]
-
-
-@lru_cache(maxsize=256)
-def facts(text: str) -> Facts | None:
-    """Reads a text's facts, None where it doesn't compile.
-
-    No `ast` here: in CPython 3.11 its trees can't be built in two threads at once (gh-106905), and this runs in threads.
-    """
-    try:
-        compiled = compile(text, "<candidate>", "exec", dont_inherit=True)
-        table = symtable.symtable(text, "<candidate>", "exec")
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-    imported = frozenset(symbol.get_name() for symbol in table.get_symbols() if symbol.is_imported())
-    return Facts(meaning(compiled), imported, frozenset(unbound(table)), frozen(text))
-
-
-def parses(text: str) -> bool:
-    """Tells whether a text is a program that both Python and libcst can read."""
-    try:
-        read(text)
-    except cst.ParserSyntaxError:
-        return False
-    return facts(text) is not None
-
-
-def keeps(before: Program, after: Program, old: Facts, new: Facts | None) -> bool:
-    """Tells whether a changed program may stand as a child: it means something else, and nothing is lost."""
-    return (
-        new is not None
-        and new.meaning != old.meaning
-        and new.imported >= old.imported
-        and new.unbound <= old.unbound
-        and new.frozen == old.frozen
-        and after.signatures >= before.signatures
-        and after.early <= before.early
-    )
-
-
-def meaning(compiled: CodeType) -> tuple[object, ...]:
-    """Returns what a code object does, without lines and layout."""
-    constants = tuple(
-        meaning(c) if isinstance(c, CodeType) else hex(c) if type(c) is int else repr(c) for c in compiled.co_consts
-    )
-    names = (compiled.co_names, compiled.co_varnames, compiled.co_freevars, compiled.co_cellvars)
-    return (compiled.co_name, compiled.co_code, constants, names)
+def is_text_or_list(node: ast.AST) -> bool:
+    return isinstance(node, NO_NUMBER) or (isinstance(node, ast.Constant) and isinstance(node.value, str | bytes))
 
 
 def unbound(table: symtable.SymbolTable) -> set[str]:
@@ -348,27 +305,3 @@ def globals_read(table: symtable.SymbolTable) -> Iterator[str]:
             yield symbol.get_name()
     for inner in table.get_children():
         yield from globals_read(inner)
-
-
-def regions(text: str) -> list[tuple[int, int]]:
-    """Returns the line ranges that may change: those strictly between EVOLVE-BLOCK markers, all where there are none."""
-    lines = text.removesuffix("\n").split("\n")
-    if "EVOLVE-BLOCK-START" not in text:
-        return [(0, len(lines))]
-    found, start = [], None
-    for i, line in enumerate(lines):
-        if "EVOLVE-BLOCK-START" in line:
-            start = i + 1
-        elif "EVOLVE-BLOCK-END" in line and start is not None:
-            found.append((start, i))
-            start = None
-    return found if start is None else [*found, (start, len(lines))]
-
-
-def frozen(text: str) -> tuple[str, ...]:
-    """Returns the pieces of the text between the regions that may change."""
-    lines, end, pieces = text.split("\n"), 0, []
-    for start, stop in regions(text):
-        pieces.append("\n".join(lines[end:start]))
-        end = stop
-    return (*pieces, "\n".join(lines[end:]))

@@ -22,20 +22,11 @@ from evolve.population.schema import artifacts, calls, candidates, checkpoints, 
 from evolve.types import HOLDOUT, Artifact, Candidate, Event, Files, Status
 
 NETWORK_FILE_SYSTEMS = (
-    "nfs",
-    "cifs",
-    "smb",
-    "lustre",
-    "gpfs",
-    "beegfs",
-    "ceph",
-    "afs",
-    "9p",
-    "fuse.sshfs",
-    "fuse.gluster",
-)
+    "nfs", "cifs", "smb", "lustre", "gpfs", "beegfs", "ceph", "afs", "9p", "fuse.sshfs", "fuse.gluster",
+)  # fmt: skip
 Row = RowMapping
 CHUNK = 500  # ids per IN (...) list
+EVENT = (events.c.seq, events.c.kind, events.c.candidate, events.c.data)
 
 
 class Store:
@@ -148,23 +139,16 @@ class Store:
 
     def events(self, run_id: str) -> Iterator[Event]:
         """Yields the run's events in sequence order."""
-        query = select(events.c.seq, events.c.kind, events.c.candidate, events.c.data)
+        query = select(*EVENT).where(events.c.run_id == run_id).order_by(events.c.seq)
         with self.reading() as connection:
-            rows = connection.execution_options(yield_per=1000).execute(
-                query.where(events.c.run_id == run_id).order_by(events.c.seq)
-            )
-            for seq, kind, candidate, data in rows:
-                yield Event(seq=seq, kind=kind, candidate=candidate, data=data)
+            for row in connection.execution_options(yield_per=1000).execute(query).mappings():
+                yield Event(**row)
 
-    def events_of(self, run_id: str, kinds: Sequence[str], ids: Sequence[int]) -> Iterator[Event]:
-        """Yields the events of some kinds that are about some candidates, in sequence order."""
-        found: list[Event] = []
-        query = select(events.c.seq, events.c.kind, events.c.candidate, events.c.data).where(events.c.run_id == run_id)
-        with self.reading() as connection:
-            for part in _chunks(sorted(ids)):
-                rows = connection.execute(query.where(events.c.kind.in_(kinds), events.c.candidate.in_(part)))
-                found += [Event(seq=seq, kind=kind, candidate=about, data=data) for seq, kind, about, data in rows]
-        yield from sorted(found, key=lambda event: event.seq)
+    def events_of(self, run_id: str, kinds: Sequence[str], ids: Sequence[int]) -> list[Event]:
+        """Returns the events of some kinds that are about some candidates, in sequence order."""
+        query = select(*EVENT).where(events.c.run_id == run_id, events.c.kind.in_(kinds))
+        found = [Event(**row) for row in self._among(query, events.c.candidate, ids)]
+        return sorted(found, key=lambda event: event.seq)
 
     def fingerprints(self, run_id: str) -> dict[str, int]:
         """Returns fingerprint -> the first candidate that has it."""
@@ -180,14 +164,8 @@ class Store:
 
     def rows(self, run_id: str, ids: Sequence[int] | None = None) -> list[Row]:
         """Returns candidates' rows (files as hashes), all or those of the ids, by id."""
-        base = select(candidates).where(candidates.c.run_id == run_id)
-        with self.reading() as connection:
-            if ids is None:
-                return list(connection.execute(base.order_by(candidates.c.id)).mappings())
-            found: list[Row] = []
-            for part in _chunks(sorted(set(ids))):
-                found += connection.execute(base.where(candidates.c.id.in_(part))).mappings()
-        return sorted(found, key=lambda row: row["id"])
+        query = select(candidates).where(candidates.c.run_id == run_id).order_by(candidates.c.id)
+        return self._all(query) if ids is None else self._among(query, candidates.c.id, ids)
 
     def candidates(self, run_id: str, ids: Sequence[int] | None = None) -> dict[int, Candidate]:
         """Returns whole candidates with their files, by id; ids that are unknown are absent."""
@@ -207,16 +185,12 @@ class Store:
         return found[candidate]
 
     def size(self, run_id: str) -> int:
-        return int(self._scalar(select(func.max(candidates.c.id)).where(candidates.c.run_id == run_id)) or 0)
+        return self._largest(candidates, run_id)
 
     def texts(self, run_id: str, digests: Iterable[str]) -> dict[str, str]:
         """Returns hash -> text."""
-        found: dict[str, str] = {}
-        with self.reading() as connection:
-            for part in _chunks(sorted(set(digests))):
-                query = select(texts.c.hash, texts.c.body).where(texts.c.run_id == run_id, texts.c.hash.in_(part))
-                found.update(dict(connection.execute(query).all()))
-        return found
+        query = select(texts.c.hash, texts.c.body).where(texts.c.run_id == run_id)
+        return {row["hash"]: row["body"] for row in self._among(query, texts.c.hash, digests)}
 
     def best(self, run_id: str) -> int | None:
         """Returns the id of the best `ok` candidate; of equals the first."""
@@ -275,25 +249,19 @@ class Store:
             return list(connection.execute(query.order_by(evaluations.c.id)).all())
 
     def call_rows(self, run_id: str, candidate: int | None = None) -> list[Row]:
-        query = select(calls).where(calls.c.run_id == run_id)
-        if candidate is not None:
-            query = query.where(calls.c.candidate == candidate)
-        with self.reading() as connection:
-            return list(connection.execute(query.order_by(calls.c.id)).mappings())
+        query = select(calls).where(calls.c.run_id == run_id).order_by(calls.c.id)
+        return self._all(query if candidate is None else query.where(calls.c.candidate == candidate))
 
     def evaluation_rows(self, run_id: str, candidate: int | None = None) -> list[Row]:
         query = select(evaluations).where(evaluations.c.run_id == run_id)
-        if candidate is not None:
-            query = query.where(evaluations.c.candidate == candidate)
-        with self.reading() as connection:
-            return list(connection.execute(query.order_by(evaluations.c.candidate, evaluations.c.id)).mappings())
+        query = query.order_by(evaluations.c.candidate, evaluations.c.id)
+        return self._all(query if candidate is None else query.where(evaluations.c.candidate == candidate))
 
     def holdout_row(self, run_id: str) -> Row | None:
         """Returns the newest evaluation on the instances kept for the end that came to a result."""
         query = select(evaluations).where(evaluations.c.run_id == run_id, evaluations.c.stage == HOLDOUT)
         known = query.where(evaluations.c.status != Status.INFRA.value).order_by(evaluations.c.id.desc())
-        with self.reading() as connection:
-            return connection.execute(known.limit(1)).mappings().first()
+        return next(iter(self._all(known.limit(1))), None)
 
     def measured_on(self, run_id: str, key: str) -> str:
         """Returns the hardware that a run is measured on: the first cpu_model or gpu_model of its ok evaluations, or ""."""
@@ -309,29 +277,36 @@ class Store:
             evaluations.c.candidate, evaluations.c.id.label("evaluation"), evaluations.c.stage, evaluations.c.replicate,
             artifacts.c.name, func.length(artifacts.c.body).label("size"), body.label("body"),
         ).join(evaluations, at).where(artifacts.c.run_id == run_id).order_by(evaluations.c.id, artifacts.c.name)  # fmt: skip
-        found: list[Row] = []
-        with self.reading() as connection:
-            for part in _chunks(sorted(set(ids))):
-                found += connection.execute(query.where(evaluations.c.candidate.in_(part))).mappings()
-        return found
+        return self._among(query, evaluations.c.candidate, ids)
 
     def artifact_bytes(self, run_id: str) -> int:
-        return int(
-            self._scalar(select(func.sum(func.length(artifacts.c.body))).where(artifacts.c.run_id == run_id)) or 0
-        )
+        query = select(func.sum(func.length(artifacts.c.body))).where(artifacts.c.run_id == run_id)
+        return int(self._scalar(query) or 0)
 
     def evaluations(self, run_id: str, but: Sequence[int] = ()) -> int:
         """Returns how many stage runs there are, those of some candidates left out."""
-        query = select(func.count()).select_from(evaluations).where(evaluations.c.run_id == run_id)
-        left_out = sum(self._scalar(query.where(evaluations.c.candidate.in_(part))) for part in _chunks(list(but)))
-        return int(self._scalar(query) - left_out)
+        query = select(func.count().label("count")).select_from(evaluations).where(evaluations.c.run_id == run_id)
+        return int(self._scalar(query)) - sum(
+            int(row["count"]) for row in self._among(query, evaluations.c.candidate, but)
+        )
 
     def last_ids(self, run_id: str) -> tuple[int, int]:
         """Returns the largest call id and evaluation id, 0 where there are none."""
-        return (
-            int(self._scalar(select(func.max(calls.c.id)).where(calls.c.run_id == run_id)) or 0),
-            int(self._scalar(select(func.max(evaluations.c.id)).where(evaluations.c.run_id == run_id)) or 0),
-        )
+        return self._largest(calls, run_id), self._largest(evaluations, run_id)
+
+    def _largest(self, table: sa.Table, run_id: str) -> int:
+        return int(self._scalar(select(func.max(table.c.id)).where(table.c.run_id == run_id)) or 0)
+
+    def _all(self, query: sa.Select[Any]) -> list[Row]:
+        with self.reading() as connection:
+            return list(connection.execute(query).mappings())
+
+    def _among(self, query: sa.Select[Any], column: sa.ColumnElement[Any], values: Iterable[Any]) -> list[Row]:
+        """Returns the rows in which a column has one of some values, in parts of CHUNK of those, sorted."""
+        wanted = sorted(set(values))
+        parts = (wanted[start : start + CHUNK] for start in range(0, len(wanted), CHUNK))
+        with self.reading() as connection:
+            return [row for part in parts for row in connection.execute(query.where(column.in_(part))).mappings()]
 
     def _scalar(self, query: sa.Select[Any]) -> Any:
         with self.reading() as connection:
@@ -355,22 +330,12 @@ def digest(text: str) -> str:
 
 
 def _candidate(row: Row, bodies: Mapping[str, str], left: Iterable[Artifact]) -> Candidate:
+    same = {name: row[name] for name in Candidate.__dataclass_fields__ if name in row}
     files: Files = {path: bodies[content] for path, content in (row["files"] or {}).items()}
-    same = ("id", "island", "origin", "operator", "parent", "title", "hypothesis", "score", "metrics", "feedback")
+    status, inspirations = Status(row["status"]) if row["status"] else None, tuple(row["inspirations"])
     return Candidate(
-        **{name: row[name] for name in (*same, "stderr", "n")},
-        artifacts=tuple(left),
-        status=Status(row["status"]) if row["status"] else None,
-        inspirations=tuple(row["inspirations"]),
-        files=files,
-        features=row["features"],
-        stage=row["stage"],
-        duplicate_of=row["duplicate_of"],
+        **{**same, "files": files, "status": status, "inspirations": inspirations, "artifacts": tuple(left)}
     )
-
-
-def _chunks(items: list[Any]) -> Iterator[list[Any]]:
-    return (items[start : start + CHUNK] for start in range(0, len(items), CHUNK))
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

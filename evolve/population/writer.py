@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from functools import cache
 from importlib import import_module
 from itertools import chain
@@ -50,10 +51,10 @@ def is_dead(name: str) -> bool:
 def _started(pid: int) -> str | None:
     """Returns the start time of a process in clock ticks since boot, None when it is gone or a zombie."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        found = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
-    return None if fields[0] in "ZX" else fields[19]
+    return None if found[0] in "ZX" else found[19]
 
 
 class Writer:
@@ -208,29 +209,11 @@ class Writer:
         return [(sa.update(calls).where(sent).values(state="lost"), {"b_run_id": self.run_id})]
 
     def evaluation(self, evaluation: int, candidate: int, outcome: StageOutcome) -> Change:
-        same = (
-            "stage",
-            "replicate",
-            "score",
-            "feedback",
-            "seconds",
-            "turn_s",
-            "cpu_s",
-            "memory_mb",
-            "node",
-            "isolation",
-        )
-        row = self._row(
-            id=evaluation,
-            candidate=candidate,
-            status=outcome.status.value,
-            metrics=_json(outcome.metrics),
-            features=_json(outcome.features),
-            instances=[dict(instance) for instance in outcome.instances],
-            node_class=dict(outcome.node_class),
-            curve=[list(point) for point in outcome.curve],
-            **{name: getattr(outcome, name) for name in same},
-        )
+        columns = {field.name: getattr(outcome, field.name) for field in fields(outcome) if field.name != "artifacts"}
+        columns |= {name: _json(columns[name]) for name in ("metrics", "features")}
+        columns |= {"status": outcome.status.value, "node_class": dict(outcome.node_class)}
+        columns |= {"instances": [dict(instance) for instance in outcome.instances]}
+        row = self._row(id=evaluation, candidate=candidate, **columns)
         kept = [self._row(evaluation=evaluation, name=name, body=body) for name, body in outcome.artifacts.items()]
         return [(_insert(evaluations), row), *((_insert(artifacts), artifact) for artifact in kept)]
 

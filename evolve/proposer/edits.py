@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import CodeType
 
+from evolve.source import END, START, frozen, meaning
 from evolve.types import Files
 
 TITLE_WORDS = 8
-START, END = "EVOLVE-BLOCK-START", "EVOLVE-BLOCK-END"
 SEARCH, DIVIDER, REPLACE = (re.compile(sign) for sign in (r"<{5,} ?SEARCH", r"={7}\s*$", r">{5,} ?REPLACE"))
 ALMOST = re.compile(r"<{3,}\s*SEARCH", re.MULTILINE)
 FENCE = re.compile(r"(`{3,})([^`]*)$")
@@ -44,7 +43,7 @@ def apply(completion: str, parent: Files, editable: Sequence[str]) -> Edited:
         raise EditError("the answer holds neither a SEARCH/REPLACE block nor a fenced file")
     files = _diffs(blocks, parent, editable) if blocks else _rewrites(fences, parent, editable)
     for path, text in files.items():
-        _check_markers(path, parent.get(path), text)
+        _check_markers(path, parent.get(path, ""), text)
     if all(text.splitlines() == parent.get(path, "").splitlines() for path, text in files.items()):
         raise EditError("the answer changes nothing")
     return Edited(files=files, **headings((blocks or fences)[0].before))
@@ -228,29 +227,12 @@ def _inside_markers(text: str, parent: str) -> str:
 # ---------------------------------------------------------------- markers
 
 
-def _frozen(text: str) -> list[str] | None:
-    """Returns the lines outside of evolve blocks, markers included; None when there are no markers."""
-    if START not in text:
-        return None
-    kept, inside = [], False
-    for line in text.splitlines():
-        if END in line:
-            inside = False
-        if not inside:
-            kept.append(line.rstrip())
-        if START in line:
-            inside = True
-    return kept
-
-
-def _check_markers(path: str, before: str | None, after: str) -> None:
-    frozen = _frozen(before) if before is not None else None
-    if frozen is None:
+def _check_markers(path: str, before: str, after: str) -> None:
+    old_lines = frozen(before)
+    new_lines = frozen(after) if START in after else after.splitlines()
+    if START not in before or new_lines == old_lines:
         return
-    kept = _frozen(after) or after.splitlines()
-    if kept == frozen:
-        return
-    changed = next((old for old, new in zip(frozen, kept, strict=False) if old != new), "the end of the file")
+    changed = next((old for old, new in zip(old_lines, new_lines, strict=False) if old != new), "the end of the file")
     raise EditError(f"{path}: only lines between {START} and {END} may change; this changes {changed.strip()!r}")
 
 
@@ -268,28 +250,7 @@ def _normalised(path: str, text: str) -> str:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return _meaning(compile(text, "", "exec", dont_inherit=True))
+                return meaning(compile(text, "", "exec", dont_inherit=True))
         except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
             pass  # text that is no Python is compared as text
     return "\n".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
-
-
-def _meaning(code: CodeType) -> str:
-    """Returns what a code object does, without where in the text it does it (a tenth of the cost of dumping a tree)."""
-    names = (code.co_names, code.co_varnames, code.co_cellvars, code.co_freevars)
-    shape = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
-    return f"{shape}{names}{code.co_code.hex()}{code.co_exceptiontable.hex()}{_constants(code.co_consts)}"
-
-
-def _constants(values: Iterable[object]) -> str:
-    return "".join(f"({_constant(value)})" for value in values)
-
-
-def _constant(value: object) -> str:
-    if isinstance(value, CodeType):
-        return _meaning(value)
-    if isinstance(value, frozenset):
-        return "{" + ",".join(sorted(map(_constant, value))) + "}"  # its order is not the same in every process
-    if isinstance(value, tuple):
-        return f"[{_constants(value)}]"
-    return hex(value) if type(value) is int else f"{type(value).__name__} {value!r}"  # a long int has no repr

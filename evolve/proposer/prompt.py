@@ -8,7 +8,7 @@ from functools import cache
 from importlib import resources
 
 from evolve.problem import TEXT, Problem
-from evolve.proposer.edits import START
+from evolve.source import START
 from evolve.types import Artifact, Candidate, Files, Prompt, Status
 
 FEEDBACK_CHARS = 3000

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from asyncio import Future
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from evolve.population import Store
 from evolve.population.store import Row
 from evolve.runner.calls import PROPOSE
 from evolve.search import Search
 from evolve.search.search import request_of
-from evolve.types import Files, ProposalRequest, StageOutcome, Status
+from evolve.types import Evaluation, Files, ProposalRequest, StageOutcome, Status
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,59 +27,55 @@ class Proposed:
 
 
 @dataclass(slots=True, kw_only=True)
-class Pending:
-    """Work that a stored run still has: what was asked and how far each got."""
+class InFlight:
+    """A candidate that is not told yet, and how far it got. `sent`, `attempts` and `measured` are of an earlier runner."""
 
-    requests: list[ProposalRequest] = field(default_factory=list)
-    answers: dict[int, str] = field(default_factory=dict)  # completions that no edit was made of yet
-    proposed: dict[int, Proposed] = field(default_factory=dict)
-    stages: dict[int, list[StageOutcome]] = field(default_factory=dict)
-    prompts: dict[int, str] = field(default_factory=dict)  # the text that was sent before
-    attempts: dict[int, int] = field(default_factory=dict)  # calls made for the candidate
+    request: ProposalRequest | None = None  # None: an initial program
+    attempts: int = 0  # calls made for it
+    sent: str | None = None  # the prompt's text
+    answer: str | None = None  # a completion that no edit was made of yet
+    proposed: Proposed | None = None
+    durable: Future[None] | None = None  # the commit of what was proposed
+    measured: Sequence[StageOutcome] = ()
+    result: Evaluation | None = None
+    confirmed: bool | None = None  # whether its second evaluation has ended; None: there is none
 
 
-def read_pending(store: Store, run_id: str, search: Search) -> Pending:
-    """Reads how far each open candidate of a stored run got."""
-    pending = Pending()
+def read_pending(store: Store, run_id: str, search: Search) -> dict[int, InFlight]:
+    """Reads how far each open candidate of a stored run got, in the order of asking."""
+    pending: dict[int, InFlight] = {}
     for event in store.events_of(run_id, ["asked", "proposed"], search.open()):
         candidate = event.candidate or 0
         if event.kind == "asked":
             request = request_of(candidate, event.data)
             assert isinstance(request, ProposalRequest)  # no other kind is asked by this version
-            pending.requests.append(request)
-            _add_calls(pending, store, run_id, candidate)
+            pending[candidate] = InFlight(request=request)
+            _add_calls(pending[candidate], store, run_id, candidate)
         else:
             bodies = store.texts(run_id, event.data["files"].values())
             known = {name: event.data[name] for name in ("title", "hypothesis", "reason", "duplicate_of")}
             status = Status(event.data["status"]) if event.data["status"] else None
             files = {path: bodies[content] for path, content in event.data["files"].items()}
-            pending.proposed[candidate] = Proposed(files=files, status=status, **known)
+            pending[candidate].proposed = Proposed(files=files, status=status, **known)
             bodies_of: dict[int, dict[str, bytes]] = {}
             for row in store.artifacts(run_id, [candidate]):
                 bodies_of.setdefault(row["evaluation"], {})[row["name"]] = row["body"]
             rows = store.evaluation_rows(run_id, candidate)
-            pending.stages[candidate] = [_outcome(row, bodies_of.get(row["id"], {})) for row in rows]
+            pending[candidate].measured = [_outcome(row, bodies_of.get(row["id"], {})) for row in rows]
     return pending
 
 
-def _add_calls(pending: Pending, store: Store, run_id: str, candidate: int) -> None:
+def _add_calls(flight: InFlight, store: Store, run_id: str, candidate: int) -> None:
     rows = [row for row in store.call_rows(run_id, candidate) if row["purpose"] == PROPOSE]
-    if not rows:
-        return
-    pending.attempts[candidate] = len(rows)
-    pending.prompts[candidate] = store.texts(run_id, [rows[-1]["prompt"]])[rows[-1]["prompt"]]
     done = [row["completion"] for row in rows if row["state"] == "done"]
+    flight.attempts = len(rows)
+    if rows:
+        flight.sent = store.texts(run_id, [rows[-1]["prompt"]])[rows[-1]["prompt"]]
     if done:
-        pending.answers[candidate] = store.texts(run_id, [done[-1]])[done[-1]]
+        flight.answer = store.texts(run_id, [done[-1]])[done[-1]]
 
 
 def _outcome(row: Row, artifacts: Mapping[str, bytes]) -> StageOutcome:
-    same = ("stage", "replicate", "metrics", "features", "score", "feedback", "node", "node_class", "isolation")
-    measured = ("seconds", "turn_s", "cpu_s", "memory_mb")
-    return StageOutcome(
-        status=Status(row["status"]),
-        instances=tuple(row["instances"]),
-        artifacts=artifacts,
-        curve=tuple((step, value) for step, value in row["curve"]),
-        **{name: row[name] for name in (*same, *measured)},
-    )
+    same = {name: row[name] for name in StageOutcome.__dataclass_fields__ if name in row}
+    status, instances, curve = Status(row["status"]), tuple(row["instances"]), tuple(map(tuple, row["curve"]))
+    return StageOutcome(**{**same, "status": status, "instances": instances, "curve": curve, "artifacts": artifacts})

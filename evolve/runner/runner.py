@@ -21,7 +21,7 @@ from evolve.runner.asks import Asks
 from evolve.runner.budget import Budget, Spent
 from evolve.runner.calls import OutOfMoney
 from evolve.runner.meter import Meter
-from evolve.runner.pending import Pending, Proposed
+from evolve.runner.pending import InFlight, Proposed
 from evolve.search import Search
 from evolve.search.randomness import entropy, generator
 from evolve.types import (
@@ -116,7 +116,7 @@ class Runner:
         busy_s: Mapping[str, float] | None = None,
         counts: dict[Status, int] | None = None,
         fingerprints: dict[str, int] | None = None,
-        pending: Pending | None = None,
+        pending: Mapping[int, InFlight] | None = None,
         artifacts: ArtifactSpace | None = None,
         note: Callable[[str, str], None] = lambda kind, text: None,
         clock: Callable[[], float] = time.monotonic,
@@ -140,20 +140,14 @@ class Runner:
         self.asks = Asks(provider=provider, calls=self.calls, writer=writer, problem=problem, stop=self._stop)
         self._last_evaluation = last_ids[1]
         self._fingerprints = fingerprints if fingerprints is not None else {}
-        self._pending = pending or Pending()
         self._cache: OrderedDict[int, Candidate] = OrderedDict()
         self._requests: deque[ProposalRequest] = deque()
-        self._asked: dict[int, ProposalRequest] = {}
-        self._answers: dict[int, str] = {}
         self._backlog: deque[int] = deque()
-        self._proposed: dict[int, Proposed] = {}
-        self._results: dict[int, Evaluation] = {}
-        self._confirmed: dict[int, bool] = {}  # results with a second evaluation -> whether that has ended
+        self._in_flight: dict[int, InFlight] = dict(pending or {})  # in the order of asking
         self._artifacts = artifacts or ArtifactSpace(note=note)
         self._held_out: set[int] = set()
         self._proposals: set[asyncio.Task[None]] = set()
         self._evaluations: set[asyncio.Task[None]] = set()
-        self._durable: dict[int, asyncio.Future[None]] = {}  # proposed and not yet evaluated -> its row's commit
         self._faults = 0
         self._draining = False
         self._done = asyncio.Event()
@@ -205,12 +199,13 @@ class Runner:
             title = "initial program" if len(evaluations) == 1 else f"initial program {index + 1}"
             mark = fingerprint(files)
             self._fingerprints[mark] = candidate
-            self._proposed[candidate] = Proposed(files=files, title=title)
+            proposed = Proposed(files=files, title=title)
+            self._in_flight[candidate] = InFlight(proposed=proposed)
             for outcome in evaluation.stages:
                 self.asks.remember(outcome.stage, outcome.curve)
             changes += [
                 self.writer.candidate(candidate, "initial", island=islands[0] if islands else 0),
-                self.writer.log([self._proposed_event(candidate, self._proposed[candidate])]),
+                self.writer.log([self._proposed_event(candidate, proposed)]),
                 self.writer.files(candidate, files, title=title, fingerprint=mark),
                 *(self._stage(candidate, outcome) for outcome in evaluation.stages),
                 *self._told(candidate, evaluation),
@@ -264,7 +259,7 @@ class Runner:
         request = self.search.ask()
         if not isinstance(request, ProposalRequest):
             raise RunError(f"the search asked for {type(request).__name__}, which this version does not carry out")
-        self._asked[request.id] = request
+        self._in_flight[request.id] = InFlight(request=request)
         self._requests.append(request)
         columns = {name: getattr(request, name) for name in ("island", "operator", "parent")}
         self._write(
@@ -291,12 +286,11 @@ class Runner:
 
     def _admit_answers(self) -> None:
         """Makes candidates of completions: as they arrive, or in id order when the schedule is ordered."""
-        for candidate in list(self._asked) if self.search.window is not None else list(self._answers):
-            if candidate not in self._answers:
-                if candidate in self._results or candidate in self._proposed:
-                    continue  # settled without an answer, or admitted before
+        for candidate, flight in list(self._in_flight.items()):
+            if flight.answer is not None:
+                self._admit(candidate, flight)
+            elif flight.proposed is None and flight.result is None and self.search.window is not None:
                 break
-            self._admit(candidate, self._answers.pop(candidate))
 
     def _tell_results(self) -> None:
         """Tells what may be told; `ordered` asks each proposal due before the next tell, so a drained run resumes alike."""
@@ -305,10 +299,12 @@ class Runner:
             told = False
             while self.search.window is not None and self._may_ask():
                 self._ask()
-            for candidate in list(self._results):
-                ended = bool(self._limits_reached()) or self.state == "finished"
-                if self.search.may_tell(candidate, asking_ended=ended) and not self._confirms(candidate):
-                    self._tell(candidate, self._results.pop(candidate))
+            ended = bool(self._limits_reached()) or self.state == "finished"
+            for candidate, flight in list(self._in_flight.items()):
+                if flight.result is None or not self.search.may_tell(candidate, asking_ended=ended):
+                    continue
+                if not self._confirms(candidate, flight, flight.result):
+                    self._write(*self._told(candidate, flight.result))
                     told = True
 
     def _start(self, tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
@@ -330,18 +326,19 @@ class Runner:
         missing = [candidate for candidate in wanted if candidate not in self._cache]
         if missing:
             self._cache.update(await asyncio.to_thread(self.store.candidates, self.writer.run_id, missing))
-        prompt = self._prompt(request, self._candidates(wanted))
-        completion = await self.calls.complete(request.id, prompt, self._pending.attempts.get(request.id, 0))
+        flight = self._in_flight[request.id]
+        prompt = self._prompt(request, self._candidates(wanted), flight.sent)
+        completion = await self.calls.complete(request.id, prompt, flight.attempts)
         if isinstance(completion, Completion):
-            self._answers[request.id] = completion.text
+            flight.answer = completion.text
         elif isinstance(completion, FatalError):
             self._stop("failed", str(completion))
         elif isinstance(completion, OutOfMoney):
             self._stop("finished", str(completion))
         elif completion is not None:
-            self._results[request.id] = Evaluation(status=Status.INFRA, feedback=str(completion))
+            flight.result = Evaluation(status=Status.INFRA, feedback=str(completion))
 
-    def _prompt(self, request: ProposalRequest, known: Mapping[int, Candidate]) -> Prompt:
+    def _prompt(self, request: ProposalRequest, known: Mapping[int, Candidate], sent: str | None) -> Prompt:
         prompt = build(
             self.problem,
             operator=request.operator,
@@ -350,16 +347,16 @@ class Runner:
             tried=[known[candidate] for candidate in request.tried],
             seed=entropy(self.search.seed, "propose", request.id),
         )
-        stored = self._pending.prompts.get(request.id)
-        if stored is None:
+        if sent is None:
             return prompt
-        system, _, user = stored.partition(calls.SEPARATOR)
+        system, _, user = sent.partition(calls.SEPARATOR)
         return replace(prompt, system=system, user=user)
 
     # ------------------------------------------------------------ from completion to candidate
 
-    def _admit(self, candidate: int, completion: str) -> None:
-        proposed = self._edit(candidate, completion)
+    def _admit(self, candidate: int, flight: InFlight) -> None:
+        proposed = self._edit(flight)
+        flight.answer = None
         mark = fingerprint(proposed.files) if proposed.files else None
         known = self._fingerprints.get(mark) if mark else None
         if known is not None:
@@ -368,27 +365,27 @@ class Runner:
         elif mark:
             self._fingerprints[mark] = candidate
         columns = {"title": proposed.title, "hypothesis": proposed.hypothesis}
-        self._durable[candidate] = self._write(
+        flight.durable = self._write(
             self.writer.log([self._proposed_event(candidate, proposed)]),
             self.writer.files(candidate, proposed.files, fingerprint=mark, duplicate_of=known, **columns),
         )
-        self._enter(candidate, proposed)
+        self._enter(candidate, flight, proposed)
 
-    def _edit(self, candidate: int, completion: str) -> Proposed:
-        parent = self._candidates([self._asked[candidate].parent or 0])[self._asked[candidate].parent or 0]
+    def _edit(self, flight: InFlight) -> Proposed:
+        parent = (flight.request and flight.request.parent) or 0
         try:
-            edited = apply(completion, parent.files, self.problem.edit)
+            edited = apply(flight.answer or "", self._candidates([parent])[parent].files, self.problem.edit)
         except EditError as error:
             return Proposed(files={}, status=Status.EDIT_FAILED, reason=str(error))
         return Proposed(files=edited.files, title=edited.title, hypothesis=edited.hypothesis)
 
-    def _enter(self, candidate: int, proposed: Proposed) -> None:
+    def _enter(self, candidate: int, flight: InFlight, proposed: Proposed) -> None:
         """Queues a proposed candidate for evaluation, or settles it without one."""
-        self._proposed[candidate] = proposed
+        flight.proposed = proposed
         if proposed.status is None:
             self._backlog.append(candidate)
         else:
-            self._results[candidate] = Evaluation(status=proposed.status, feedback=proposed.reason)
+            flight.result = Evaluation(status=proposed.status, feedback=proposed.reason)
 
     def _proposed_event(self, candidate: int, proposed: Proposed) -> Event:
         data = {
@@ -404,22 +401,23 @@ class Runner:
     # ------------------------------------------------------------ evaluating
 
     async def _evaluate(self, candidate: int) -> None:
-        proposed = self._proposed[candidate]
-        if candidate in self._durable:
-            await self._durable.pop(candidate)
+        flight = self._in_flight[candidate]
+        assert flight.request is not None and flight.proposed is not None
+        if flight.durable is not None:
+            await flight.durable
         with self.evaluator_meter.occupied():
             evaluation = await self.evaluator.evaluate(
                 self.problem,
-                proposed.files,
+                flight.proposed.files,
                 candidate=candidate,
-                thresholds=self._asked[candidate].thresholds,
+                thresholds=flight.request.thresholds,
                 draw_seed=self._draw_seed(candidate),
-                done=[o for o in self._pending.stages.get(candidate, []) if o.replicate < self._replicates(o.stage)],
+                done=[o for o in flight.measured if o.replicate < self._replicates(o.stage)],
                 on_stage=lambda outcome: self._measured(candidate, outcome),
                 serve=self.asks.of(candidate),
             )
         if candidate not in self.asks.cut:
-            self._results[candidate] = evaluation
+            flight.result = evaluation
 
     def _measured(self, candidate: int, outcome: StageOutcome) -> None:
         if candidate not in self.asks.cut:
@@ -427,11 +425,8 @@ class Runner:
 
     async def _measure(self, candidate: int, files: Files, **what: Any) -> StageOutcome:
         """Runs the last stage alone, as one more `replicate` or as the `holdout`."""
-        seed = self._draw_seed(candidate)
-        serve = self.asks.of(candidate)
-        return await self.evaluator.measure(
-            self.problem, files, candidate=candidate, draw_seed=seed, serve=serve, **what
-        )
+        what |= {"draw_seed": self._draw_seed(candidate), "serve": self.asks.of(candidate)}
+        return await self.evaluator.measure(self.problem, files, candidate=candidate, **what)
 
     def _draw_seed(self, candidate: int) -> int:
         return int(generator(self.search.seed, "draw", candidate).integers(2**63))
@@ -443,33 +438,31 @@ class Runner:
         self._last_evaluation += 1
         return self.writer.evaluation(self._last_evaluation, candidate, self._artifacts.fit(outcome))
 
-    def _confirms(self, candidate: int) -> bool:
+    def _confirms(self, candidate: int, flight: InFlight, result: Evaluation) -> bool:
         """Says whether a result that is about to be the best waits for its second evaluation; starts that in a free slot."""
-        ended, best = self._confirmed.get(candidate), self.search.best
-        if ended is not None:
-            return not ended
-        if not confirm.is_due(self._results[candidate], self.search.score(best) if best else None):
+        best = self.search.best
+        if flight.confirmed is not None:
+            return not flight.confirmed
+        if not confirm.is_due(result, self.search.score(best) if best else None):
             return False
         if len(self._evaluations) < self.evaluator.slots:
-            self._confirmed[candidate] = False
-            self._start(self._evaluations, self._confirm(candidate))
+            flight.confirmed = False
+            self._start(self._evaluations, self._confirm(candidate, flight, result))
         return True
 
-    async def _confirm(self, candidate: int) -> None:
-        stored = [o for o in self._pending.stages.get(candidate, []) if o.replicate >= self._replicates(o.stage)]
+    async def _confirm(self, candidate: int, flight: InFlight, result: Evaluation) -> None:
+        files = flight.proposed.files if flight.proposed else {}
         with self.evaluator_meter.occupied():
             evaluation = await confirm.confirmed(
-                lambda replicate: self._measure(candidate, self._proposed[candidate].files, replicate=replicate),
+                lambda replicate: self._measure(candidate, files, replicate=replicate),
                 self.problem,
-                self._results[candidate],
-                stored=stored,
+                result,
+                stored=[o for o in flight.measured if o.replicate >= self._replicates(o.stage)],
                 on_stage=lambda outcome: self._measured(candidate, outcome),
             )
-        if candidate in self.asks.cut:
-            del self._results[candidate]  # a resume evaluates it again, with the answers that are stored
-            return
-        self._results[candidate] = evaluation
-        self._confirmed[candidate] = True
+        # one that was cut short has no result: a resume evaluates it again, with the answers that are stored
+        flight.result = None if candidate in self.asks.cut else evaluation
+        flight.confirmed = True
 
     def _to_hold_out(self) -> int | None:
         """Returns the best candidate of a run that has ended in order, unless the hold-out was run on it."""
@@ -487,9 +480,6 @@ class Runner:
             outcome = await self._measure(candidate, files, holdout=True)
         self.spent.evaluations += 1
         self._write(self._stage(candidate, outcome), self._no_checkpoints(candidate))
-
-    def _tell(self, candidate: int, evaluation: Evaluation) -> None:
-        self._write(*self._told(candidate, evaluation))
 
     def _told(self, candidate: int, evaluation: Evaluation) -> list[Change]:
         """Tells the search; returns what the population is to keep of it."""
@@ -517,10 +507,8 @@ class Runner:
 
     def _remember(self, candidate: int, evaluation: Evaluation) -> None:
         """Keeps a told candidate for prompts, and forgets what was needed to get it there."""
-        request = self._asked.pop(candidate, None)
-        proposed = self._proposed.pop(candidate, Proposed(files={}))
-        for per_candidate in (self._durable, self._confirmed, self._pending.stages):
-            per_candidate.pop(candidate, None)
+        flight = self._in_flight.pop(candidate)
+        request, proposed = flight.request, flight.proposed or Proposed(files={})
         decided = {}
         if request is not None:
             self.counts[evaluation.status] = self.counts.get(evaluation.status, 0) + 1
@@ -575,27 +563,19 @@ class Runner:
             self._pump()  # a budget of seconds may have been reached
 
     def _progress(self) -> Any:
-        busy = {
-            "llm": self.llm_meter.busy_s(),
-            "llm_slots": self.llm_meter.slots,
-            "judges": self.judge_meter.busy_s(),
-            "judge_slots": self.judge_meter.slots,
-            "evaluators": self.evaluator_meter.busy_s(),
-            "evaluator_slots": self.evaluator_meter.slots,
-        }
+        meters = {"llm": self.llm_meter, "judges": self.judge_meter, "evaluators": self.evaluator_meter}
+        busy = {pool: meter.busy_s() for pool, meter in meters.items()}
+        busy |= {f"{pool.removesuffix('s')}_slots": meter.slots for pool, meter in meters.items()}
         return self.writer.run_columns(wall_s=self.wall_s(), busy=busy)
 
     def _take_up(self) -> None:
         """Puts the work that a stored run still has where it belongs."""
-        pending = self._pending
-        for request in pending.requests:
-            self._asked[request.id] = request
-            if request.id in pending.proposed:
-                self._enter(request.id, pending.proposed[request.id])
-            elif request.id in pending.answers:
-                self._answers[request.id] = pending.answers[request.id]
-            else:
-                self._requests.append(request)
+        for candidate, flight in self._in_flight.items():
+            if flight.proposed is not None:
+                flight.answer = None
+                self._enter(candidate, flight, flight.proposed)
+            elif flight.answer is None and flight.request is not None:
+                self._requests.append(flight.request)
 
     # ------------------------------------------------------------ stopping
 
@@ -607,9 +587,8 @@ class Runner:
         """Ends the run: nothing new starts; what is in flight ends and counts."""
         self._set_state(state, reason)
         self._draining = True
-        self.calls.end(
-            *[calls.PROPOSE] * (state == "interrupted")
-        )  # what a user stops, ends with its evaluations' calls
+        # what a user stops, ends with its evaluations' calls
+        self.calls.end(*[calls.PROPOSE] * (state == "interrupted"))
         if state in ("failed", "paused"):
             self.note(state, reason)
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from numpy.random import PCG64, Generator
 
 from evolve.llm.mutation import CROSSOVERS, MUTATIONS, Child, mutate, near
-from evolve.llm.program import facts, read, regions
+from evolve.llm.program import read
+from evolve.source import regions
 
 RINGS = Path(__file__).parents[2].joinpath("problems/circle_packing/initial.py").read_text()
 BEST_FIT = '''"""Best fit."""
@@ -106,7 +107,6 @@ def test_lines_outside_the_markers_stay(seed: int) -> None:
 def test_the_same_seed_gives_the_same_child() -> None:
     first = child_of(RINGS, 5)
     read.cache_clear()
-    facts.cache_clear()
     assert child_of(RINGS, 5) == first and child_of(RINGS, 6) != first
 
 
@@ -124,7 +124,7 @@ def test_every_operator_makes_children_of_its_kind() -> None:
     for operator, _ in MUTATIONS + CROSSOVERS:
         program, other = read(BRANCHES), read(donor if (operator, _) in CROSSOVERS else BRANCHES)
         edits = [operator(program, other, Generator(PCG64([seed]))) for seed in range(20)]
-        assert any(edit and facts(edit.tree.code) is not None for edit in edits), operator
+        assert any(edit and read(edit.text) is not None for edit in edits), operator
 
 
 def test_crossover_takes_from_the_inspiration() -> None:
@@ -163,7 +163,7 @@ def test_regions_lie_strictly_between_the_markers() -> None:
 
 def test_facts_name_what_is_unbound_and_what_is_read_too_early() -> None:
     text = "def f(x):\n    y += x\n    z = q\n    return [k for k in z]\n"
-    found = facts(text)
+    found = read(text)
     assert found is not None and found.unbound == {"q"}
-    assert read(text).early == {("f", "y")} and read(text).signatures == {("f", "x"), ("f", "->")}
-    assert facts("def f(:\n") is None and facts("return 1\n") is None
+    assert found.early == {("f", "y")} and found.signatures == {("f", "x"), ("f", "->")}
+    assert read("def f(:\n") is None and read("return 1\n") is None
