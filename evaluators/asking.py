@@ -1,4 +1,4 @@
-"""One stage's side of the conversation with the runner: `lm` and `report` for evaluator.py, and what came of them."""
+"""One stage's side of the conversation with the runner: what it lends to evaluator.py's functions, and what came of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from evaluators import machine
+from evaluators.checkpoint import Checkpoint
 from evaluators.lm import LlmQuestion, Lm
 from evaluators.pool import StageJob
 from evaluators.sandbox import Clock, Failure
@@ -39,8 +41,11 @@ class Asking:
 
     @contextmanager
     def lent(self) -> Iterator[None]:
-        """Gives `lm` and `report` to evaluator.py's functions."""
+        """Gives `lm`, `report` and, where the stage keeps one, `checkpoint` to evaluator.py's functions."""
         self._scorer.lent = {"lm": Lm(self._llm), "report": self._report}
+        if self._job.problem.stage(self._job.stage).checkpoint:
+            hardware = machine.node_class().get(self._job.problem.comparable_on, "")
+            self._scorer.lent["checkpoint"] = Checkpoint(self._checkpoint, hardware)
         try:
             yield
         finally:
@@ -65,6 +70,10 @@ class Asking:
             for prompt in question["prompts"]
             for _ in range(question["n"])
         ]
+
+    def _checkpoint(self, body: bytes | None) -> bytes | None:
+        stored: bytes | None = self._put({"kind": "checkpoint", "body": body})
+        return stored
 
     def _report(self, step: float, value: float) -> None:
         """Keeps a point of the curve; at a rung, where the stage has `report: true`, the runner may end the stage."""

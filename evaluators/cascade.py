@@ -55,12 +55,12 @@ class Cascade:
     async def start(self, problem: Problem | None = None, measured_on: str = "") -> None:
         """Starts the workers. `measured_on` is the model, of the problem's `comparable_on`, that a stored run was measured on.
 
-        Raises EvolveError where the machine has another one, or its isolation is weaker than what is asked for.
+        Raises EvolveError where the machine, or every node, has another one, or its isolation is weaker than what is asked for.
         """
         self._measured_on = measured_on
         if problem is not None and self._local and (reason := self._unlike(problem, machine.node_class())):
             raise EvolveError(f"problem={problem.name}: {reason}; resume it on such a machine, or start a new run")
-        await self._pool.start(problem)
+        await self._pool.start(problem, measured_on)
         self._check_isolation(problem)
 
     def _check_isolation(self, problem: Problem | None) -> None:
@@ -121,17 +121,20 @@ class Cascade:
         draw_seed: int = 0,
         replicate: int = 0,
         holdout: bool = False,
+        stage: str = "",
+        only: str = "",
         serve: Serve = refuse,
     ) -> StageOutcome:
-        """Runs the last stage alone, once more: as one more replicate, or on the hold-out's instances."""
+        """Runs one stage alone, the last by default: as one more replicate, on the hold-out's instances, on one instance."""
         job = StageJob(
             problem=_held_out(problem) if holdout else problem,
-            stage=problem.stages[-1].name,
+            stage=stage or problem.stages[-1].name,
             files=files,
             draw_seed=draw_seed,
             candidate=candidate,
             replicate=replicate,
             holdout=holdout,
+            only=only,
         )
         return await self._run(job, serve)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from evaluators.cascade import Cascade
 from evaluators.local_pool import LocalPool
+from evolve import checks
 
 
 def local(workers: int | None = None, isolation: str = "auto", queue: int | None = None) -> Cascade:
@@ -30,6 +31,12 @@ def auto(
     isolation: str = "auto",
     queue: int | None = None,
     patience_s: float = 600.0,
+    gpu: bool | None = None,
 ) -> Cascade:
-    """Returns `ray` when an address is given, else `local`."""
-    return ray(workers, address, isolation, queue, patience_s) if address else local(workers, isolation, queue)
+    """Returns `ray` when an address is given or a stage needs a `gpu`, else `local`."""
+    checks.flag("evaluator.gpu", gpu, or_null=True)
+    if address or not gpu:
+        return ray(workers, address, isolation, queue, patience_s) if address else local(workers, isolation, queue)
+    from evaluators.ray_pool import RayPool
+
+    return Cascade(RayPool(workers, None, isolation, patience_s), isolation, queue, local=True)

@@ -31,7 +31,7 @@ class LocalPool:
         self._slots: list[Slot] = []
         self._idle: asyncio.LifoQueue[Slot] = asyncio.LifoQueue()  # the warmest first
 
-    async def start(self, problem: Problem | None = None) -> None:
+    async def start(self, problem: Problem | None = None, measured_on: str = "") -> None:
         """Starts all workers at once. Raises EvolveError where one does not start."""
         self._threads = ThreadPoolExecutor(self.slots, thread_name_prefix="evaluation")
         self._slots = [Slot(self.isolation) for _ in range(self.slots)]

@@ -15,7 +15,8 @@ Question = Mapping[str, Any]
 
 kind `llm`: prompts, system, n, temperature, max_tokens, number (of the first text in its place); the answer is a list of texts,
 n for each prompt, or None where there is no model: evaluator.py's own answers then. kind `report`: step, value (of the first
-objective); the answer is why the stage stops, or None.
+objective); the answer is why the stage stops, or None. kind `checkpoint`: body, the bytes to keep for a retry, or None to have
+what is kept; the answer is that, or None.
 """
 
 Serve = Callable[[Question], Awaitable[Any]]
@@ -31,7 +32,7 @@ async def refuse(question: Question) -> Any:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageJob:
     """One stage of one candidate. `draw_seed` matters only where the stage's `draw` is fresh; `holdout` draws the
-    instances that are kept for the end instead of the stage's own."""
+    instances that are kept for the end instead of the stage's own; `only` names one instance, or counts to it from 0."""
 
     problem: Problem
     stage: str
@@ -40,6 +41,7 @@ class StageJob:
     candidate: int = 0
     replicate: int = 0
     holdout: bool = False
+    only: str = ""
 
 
 class Pool(Protocol):
@@ -57,8 +59,11 @@ class Pool(Protocol):
     def isolation(self) -> str:
         """The level that all workers have; known after `start`."""
 
-    async def start(self, problem: Problem | None = None) -> None:
-        """Starts the workers. Raises EvolveError where one does not start, or where the problem needs what none has."""
+    async def start(self, problem: Problem | None = None, measured_on: str = "") -> None:
+        """Starts the workers. Raises EvolveError where one does not start, or where the problem needs what none has.
+
+        `measured_on` is as the cascade has it; a pool of several machines does without those of other hardware.
+        """
 
     async def run(self, job: StageJob, serve: Serve = refuse) -> StageOutcome: ...
 

@@ -119,9 +119,15 @@ def facts(problem: Problem | None) -> dict[str, Any]:
         "imports": [name for name in problem.preload if not _importable(name)]
         if problem and not problem.python
         else [],
-        "missing": machine.missing(problem) if problem else [],
+        "missing": _missing(problem) if problem else [],
         "model": machine.node_class().get(problem.comparable_on, "") if problem else "",
     }
+
+
+def _missing(problem: Problem) -> list[str]:
+    """Returns what this node lacks; where stages ask for GPUs, only these need one, and Ray places them."""
+    placed = ["gpu"] if any(stage.profile == "gpu" for stage in problem.stages) else []
+    return [name for name in machine.missing(problem) if name not in placed]
 
 
 def engine_hash() -> str:

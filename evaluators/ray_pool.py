@@ -128,11 +128,11 @@ class RayPool:
 
     # ------------------------------------------------------------ start and end
 
-    async def start(self, problem: Problem | None = None) -> None:
+    async def start(self, problem: Problem | None = None, measured_on: str = "") -> None:
         """Connects, and starts a host on each node, which reports on it. Blocks the loop for seconds while a Ray of its own
         starts, so that nothing else sees the scrubbed environment. Raises EvolveError where a stage fits on no node, where a
         node has another Python or engine, and where no node has what the problem requires."""
-        self._problem = problem
+        self._problem, self._model = problem, measured_on
         if problem is not None:
             self._shapes = list(dict.fromkeys(map(Shape.of, problem.stages)))
         self._facts = facts(problem)
@@ -177,7 +177,7 @@ class RayPool:
         if not ready:
             raise EvolveError("no evaluation actor started: " + ("; ".join(troubles) or "no node answered in time"))
         models = Counter(host.model for host in ready if host.model)
-        self._model = models.most_common(1)[0][0] if models else ""
+        self._model = self._model or (models.most_common(1)[0][0] if models else "")
         for host in [host for host in ready if self._other_model(host.model)]:
             host.node.refused = self._other_model(host.model)
             ready.remove(host)
@@ -186,7 +186,7 @@ class RayPool:
             self._release(host)
 
     def _other_model(self, model: str) -> str:
-        """Says that a node has other hardware than most had at the start; only where the problem's scores depend on it."""
+        """Says that a node has other hardware than the stored run had, or most at the start; only where scores depend on it."""
         if not model or not self._model or model == self._model:
             return ""
         return f"comparable_on: the run is measured on '{self._model}', this is '{model}'"

@@ -16,6 +16,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -72,6 +73,7 @@ class Clock:
     def __init__(self, timeout_s: float, wall_s: float):
         self.timeout_s = timeout_s
         self.turn_s = 0.0
+        self._asked, self._asked_s, self._longest_s = 0, 0.0, 0.0
         self.began = time.monotonic()
         self._end = self.began + wall_s
         self._turn = self.began
@@ -97,6 +99,18 @@ class Clock:
         finally:
             self._end += time.monotonic() - began
 
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[None]:
+        """Notes what a block takes of `wall_s`: a service that the candidate called."""
+        left_s = self._end - time.monotonic()
+        try:
+            yield
+        finally:
+            seconds = left_s - (self._end - time.monotonic())
+            self._asked += 1
+            self._asked_s += seconds
+            self._longest_s = max(self._longest_s, seconds)
+
     @property
     def elapsed_s(self) -> float:
         return time.monotonic() - self.began
@@ -106,11 +120,17 @@ class Clock:
         return min(self.timeout_s - self.turn_s, self._end - time.monotonic())
 
     def overrun(self) -> Exception:
-        """Returns what to raise at the deadline: whoever used most of wall_s is at fault, the candidate for its turns."""
+        """Returns what to raise at the deadline: whoever used most of wall_s is at fault, the candidate for its turns, and for
+        the services that it called, unless one call alone took most of their time."""
         if self.turn_s >= self.timeout_s:
             return Failure(Status.TIMEOUT, f"not done after timeout_s={self.timeout_s:g} in its own turns")
         if self.turn_s >= self._wall_s / 2:
             return Failure(Status.TIMEOUT, f"not done after wall_s={self._wall_s:g}, most of it in its own turns")
+        if self._longest_s < self._asked_s / 2 and self.turn_s + self._asked_s >= self._wall_s / 2:
+            asked = f"{self._asked:,} calls of services"
+            return Failure(
+                Status.TIMEOUT, f"not done after wall_s={self._wall_s:g}, most of it in {asked} that it made"
+            )
         return EvaluatorError(f"the stage took longer than wall_s={self._wall_s:g}, most of it in evaluator.py")
 
 
@@ -161,7 +181,8 @@ class Zygote:
 
     def pids(self) -> list[int]:
         """Returns the candidate's processes, as they are numbered here."""
-        return [] if self._process is None else pids_of(self._process.pid, contained=self.level == "strict")
+        process = self._process  # asked for by another thread than the one that ends it
+        return [] if process is None else pids_of(process.pid, contained=self.level == "strict")
 
     def new_scratch(self) -> str:
         """Returns a new folder for a candidate's files; at *strict* the zygote has one."""
@@ -254,12 +275,16 @@ class Sandbox:
         self._log: IO[bytes] | None = None
         self._scratch = ""
         self._watch: Watch | None = None
+        self._fault: Failure | None = None  # what the watch found
+        self._over = threading.Event()
+        self._watching = threading.Thread(target=self._look_on, daemon=True)
 
     def open(self, problem: Problem, stage: Stage, files: Files, built: Built) -> None:
         """Starts the process and loads the entry's file, or what a command needs. Raises Failure."""
         told = self._start(problem, stage, files, stage.memory_mb, program=bool(problem.command))
         told |= {"command": list(problem.command), "file": problem.entry_file or problem.edit[0]}
         self._turn(["load", {**files, **built}, told])
+        assert self._watch is not None
 
     def build(self, problem: Problem, stage: Stage, files: Files, run: Sequence[str]) -> tuple[int, str, Built]:
         """Runs a build; returns its exit code, its messages and what it left. Raises Failure."""
@@ -291,8 +316,9 @@ class Sandbox:
         with theirs:
             fresh = stage.profile != "python" and not program
             self._serial = self._zygote.spawn(limits, self._scratch, theirs.fileno(), self._log.fileno(), fresh)
-        self._channel = wire.Channel(ours, watch=self._zygote.fileno())
         self._watch = Watch(self._zygote.pids, memory_mb, self._zygote.base_mb, cpu_s, self._scratch or None)
+        self._channel = wire.Channel(ours, watch=self._zygote.fileno())
+        self._watching.start()
         return {"data": DATA if data and self._zygote.level == "strict" else data, "memory_mb": memory_mb}
 
     def call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -306,7 +332,11 @@ class Sandbox:
 
     def close(self) -> tuple[float, float, str]:
         """Ends the process and all it started; returns CPU seconds, peak MB and the end of what it printed."""
+        self._over.set()
+        if self._watching.is_alive():
+            self._watching.join()
         report = self._ended() if self._serial else (0, 0.0, 0.0)
+        self._failure = self._failure or self._fault
         if report is None and self._failure is None:
             self._failure = self._died()  # after it had answered well
         _, cpu_s, memory_mb = report or (0, 0.0, 0.0)
@@ -336,7 +366,8 @@ class Sandbox:
                 case ["return", value]:
                     return value
                 case ["service", str(name), list(args), dict(kwargs)]:
-                    message = self._answer(name, args, kwargs)
+                    with self._clock.serving():
+                        message = self._answer(name, args, kwargs)
                 case ["raised", str(kind), int(number), str(trace)]:
                     raise _raised(kind, number, trace)
                 case ["exited", int(code)] if abs(code) < 256:
@@ -355,7 +386,7 @@ class Sandbox:
         deadline = self._clock.start_turn()
         try:
             self._send(message, deadline)
-            return self._receive(deadline)
+            return self._channel.receive(deadline)
         except TimeoutError:
             self._clock.stop_turn()
             raise self._clock.overrun() from None
@@ -370,17 +401,13 @@ class Sandbox:
         finally:
             self._clock.stop_turn()
 
-    def _receive(self, deadline: float) -> Any:
-        """Waits for the next message, and looks at the candidate's processes meanwhile."""
-        assert self._channel is not None and self._watch is not None
-        while True:
-            try:
-                return self._channel.receive(min(deadline, time.monotonic() + PERIOD_S))
-            except TimeoutError:
-                if time.monotonic() >= deadline:
-                    raise
-                if fault := self._watch.look():
-                    raise Failure(*fault) from None
+    def _look_on(self) -> None:
+        """Looks at the candidate's processes now and then, whoever's turn it is; kills them where they are over a limit."""
+        assert self._watch is not None
+        while not self._over.wait(PERIOD_S):
+            if fault := self._watch.look():
+                self._fault = self._fault or Failure(*fault)
+                tree.kill(self._zygote.pids())
 
     def _send(self, message: list[Any], deadline: float) -> None:
         assert self._channel is not None
@@ -405,6 +432,8 @@ class Sandbox:
         """Says why there is no answer; `alive` is the reason where the process was there until it was ended here."""
         lives = bool(alive) and not self._zygote.reported(DYING_S)
         report = self._ended()
+        if self._fault is not None:
+            return self._fault
         if report is None:
             return Failure(Status.CRASH, LOST_ZYGOTE)
         code, cpu_s, _ = report
@@ -441,6 +470,8 @@ def _library(home: str) -> str:
     folder = Path(home, "library")
     source = Path(str(msgpack.__file__)).parent
     shutil.copytree(source, folder / "msgpack", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    for place in (folder, *folder.rglob("*")):  # whatever the umask: a candidate of another user reads them
+        place.chmod(0o755 if place.is_dir() else 0o644)
     return str(folder)
 
 

@@ -33,7 +33,7 @@ class Scorer:
 
     def __init__(self, problem: Problem):
         self.problem = problem
-        self.lent: Mapping[str, Any] = {}  # what the present stage gives to functions that name it: lm, report
+        self.lent: dict[str, Any] = {}  # what the present stage gives to functions that name it: lm, report, checkpoint
         self._fixed: dict[str, list[Instance]] = {}
         with self.guard():
             self._module = _load(problem.path)
@@ -116,7 +116,19 @@ class Scorer:
             return None
         names = inspect.signature(function).parameters
         params = {key: value for key, value in {**self.lent, **self.problem.params}.items() if key in names}
-        return lambda *args: function(*args, **params)
+
+        def called(*args: Any) -> Any:
+            lacking = [
+                p.name for p in list(names.values())[len(args) :] if p.default is p.empty and p.name not in params
+            ]
+            if "checkpoint" in lacking:
+                raise EvaluatorError(
+                    f"evaluator.py: {name}() names 'checkpoint', which its stage does not keep; write checkpoint: true under "
+                    "the stage in problem.yaml, or checkpoint=None in the function for stages without"
+                )
+            return function(*args, **params)
+
+        return called
 
     def _draw(self, stage: Stage, key: tuple[Any, ...]) -> list[Instance]:
         instances = self._function("instances")

@@ -115,7 +115,7 @@ class StageRun:
     def _cases(self) -> list[Case]:
         self._prepare()
         cases: list[Case] = []
-        for index, instance in enumerate(self._scorer.instances(self._job)):
+        for index, instance in self._chosen(self._scorer.instances(self._job)):
             self._asking.instance = index
             cases.append(self._case(instance))
             if self._asking.ended is not None:
@@ -123,6 +123,23 @@ class StageRun:
             if cases[-1].status is not Status.OK and not self._stage.partial:
                 break
         return cases
+
+    def _chosen(self, instances: list[Instance]) -> list[tuple[int, Instance]]:
+        """Returns the instances to run with their indices: all, or the one that the job names."""
+        all_of_them = list(enumerate(instances))
+        only = self._job.only
+        if not only:
+            return all_of_them
+        named = [one for one in all_of_them if one[1].name == only] or [
+            one for one in all_of_them if str(one[0]) == only
+        ]
+        if not named:
+            names = ", ".join(instance.name for instance in instances[:10] if instance.name)
+            told = f"; some names: {names}" if names else ""
+            raise EvaluatorError(
+                f"stage '{self._stage.name}' has no instance '{only}', only 0 to {len(instances) - 1}{told}"
+            )
+        return named[:1]
 
     def _case(self, instance: Instance) -> Case:
         try:

@@ -1,4 +1,4 @@
-"""Watches a candidate's processes from outside, while the worker waits: how many they are, what they hold and write.
+"""Watches a candidate's processes from outside, whoever's turn it is: how many they are, what they hold and write.
 
 What the kernel can limit for a whole tree (process ids in a namespace, a scratch folder's size) it does limit; the rest is
 looked at every `PERIOD_S`. Does not cover: what happens between two looks (a tree that is over its memory for less).
@@ -19,6 +19,7 @@ from evolve.types import Status
 
 PERIOD_S = 0.02
 PAGE = resource.getpagesize()
+RESERVED_MB = 8_000  # beyond it the tables of what is reserved count: some 2 MB for each GB that was touched
 FAULT = tuple[Status, str]
 
 
@@ -72,16 +73,27 @@ class Watch:
 
 
 def resident_mb(pid: int) -> float:
+    """Returns what a process holds; where it has reserved much, with the kernel's tables of that."""
     with contextlib.suppress(OSError, ValueError, IndexError):
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE / 2**20
+        return _statm(pid)[1] * PAGE / 2**20 + _tables_mb(pid)
     return 0.0
+
+
+def _tables_mb(pid: int) -> float:
+    if _statm(pid)[0] * PAGE < RESERVED_MB << 20:
+        return 0.0
+    return int(Path(f"/proc/{pid}/status").read_bytes().partition(b"\nVmPTE:")[2].split()[0]) / 1024
+
+
+def _statm(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/statm").read_text().split()]
 
 
 def _proportional_mb(pid: int) -> float:
     """Returns a process's share of memory; where only its own user may know, what it holds."""
     try:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        return int(rollup.partition("\nPss:")[2].split()[0]) / 1024
+        return int(rollup.partition("\nPss:")[2].split()[0]) / 1024 + _tables_mb(pid)
     except (OSError, ValueError, IndexError):
         return resident_mb(pid)
 
@@ -89,7 +101,7 @@ def _proportional_mb(pid: int) -> float:
 def _cpu_s(pid: int) -> float:
     """Returns the CPU seconds of a process and of its children that are gone."""
     with contextlib.suppress(OSError, ValueError, IndexError):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
     return 0.0
 

@@ -27,7 +27,7 @@ from evolve.errors import EvolveError, ProviderError
 from evolve.types import StageOutcome, Status
 
 START_S = 60.0  # for a worker to import, and to load a problem with its preloads
-GRACE_S = 2.0  # beyond a stage's wall_s
+GRACE_S = 5.0  # beyond a stage's wall_s: a last message may take some seconds to decode, a tree to end
 DEATHS = 2  # a candidate that takes down so many workers is quarantined
 LOG_TAIL = 2_000
 

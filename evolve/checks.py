@@ -21,6 +21,11 @@ def number(key: str, value: object, least: float, or_null: bool = False) -> None
     _require(fits, key, value, f"a number{_range(least, None)}", or_null)
 
 
+def flag(key: str, value: object, or_null: bool = False) -> None:
+    """Requires true or false."""
+    _require(isinstance(value, bool) or (or_null and value is None), key, value, "true or false", or_null)
+
+
 def _range(least: float, most: float | None) -> str:
     return f", {least:g} or more" if most is None else f" from {least:g} to {most:g}"
 

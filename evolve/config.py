@@ -208,10 +208,18 @@ def build(config: Mapping[str, Any], words: Sequence[str] = ()) -> Setup:
         problem=problem,
         search_settings={"seed": int(config["seed"]), **settings},
         provider=_make(config, "llm"),
-        evaluator=_make(config, "evaluator"),
+        evaluator=_make(_with_gpu(config, problem), "evaluator"),
         budget=budget,
         artifact_mb=artifact_mb,
     )
+
+
+def _with_gpu(config: Mapping[str, Any], problem: Problem) -> Mapping[str, Any]:
+    """Fills in whether a stage needs a GPU, for an evaluator that asks (`gpu: null`)."""
+    leaf = config["evaluator"]
+    if not isinstance(leaf, dict) or leaf.get("gpu", False) is not None:
+        return config
+    return {**config, "evaluator": {**leaf, "gpu": any(stage.profile == "gpu" for stage in problem.stages)}}
 
 
 def _check_no_reports(problem: Problem) -> None:

@@ -22,7 +22,7 @@ from evolve.types import HOLDOUT, Files
 
 BUNDLED = "problems"  # the package that ships problems; named here only, never imported
 PASS_IF = r"(>=|<=|>|<) *(q\d{1,2}|-?\d+(?:\.\d*)?(?:e-?\d+)?)"
-LATER = {"constraints", "tune", "incumbent", "checkpoint"}
+LATER = {"constraints", "tune", "incumbent"}
 TEXT = "text"  # the entry of a candidate that is read, not run
 LEVELS = ("bare", "guarded", "strict")  # of isolation, the weakest first
 DRAWS = ("fixed", "paired", "fresh")
@@ -104,7 +104,7 @@ STAGE_VALUES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("replicates", _is_count, "must be a whole number, 1 or more"),
     ("instances", lambda v: v is None or _is_count(v), "must be a whole number, 1 or more"),
     ("failure_value", lambda v: v is None or _is_number(v), "must be a number"),
-    ("partial report exclusive_gpu", lambda v: isinstance(v, bool), "is true or false"),
+    ("partial report checkpoint exclusive_gpu", lambda v: isinstance(v, bool), "is true or false"),
     ("draw", lambda v: v in DRAWS, _one_of(DRAWS)),
     ("profile", lambda v: v in PROFILES, _one_of(PROFILES)),
     ("resources", _is_amounts, "must map names to positive numbers"),
@@ -119,7 +119,7 @@ class Stage:
 
     `draw`: `fixed` instances are the same for all, `paired` ones for all candidates in the same replicate, `fresh` ones for
     none. `profile`: forked from a warm `python`, a fresh process (`exec`), or that with a `gpu`. `report` allows early
-    stops by what evaluator.py reports.
+    stops by what evaluator.py reports; `checkpoint` lets it save a state that a retry goes on from.
     """
 
     name: str
@@ -137,6 +137,7 @@ class Stage:
     replicates: int = 1
     profile: str = "python"
     report: bool = False
+    checkpoint: bool = False
     exclusive_gpu: bool = False
 
     def __post_init__(self) -> None:

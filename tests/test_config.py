@@ -13,6 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evaluators.machine import missing
 from evolve.config import GROUPS, build, choices, compose, database_url, keys, normalise, resumed, sweep_values
 from evolve.errors import EvolveError, UsageError
 from evolve.population import Store
@@ -181,6 +182,7 @@ def test_a_folder_of_groups_adds_choices(tmp_path):
         (["evaluator.workers=0"], "evaluator.workers=0: must be"),
         (["evaluator.workers=x"], "evaluator.workers=x: must be"),
         (["evaluator.isolation=none"], "evaluator.isolation=none: must be one of auto, strict, guarded, bare"),
+        (["evaluator.gpu=maybe"], "evaluator.gpu=maybe: must be true or false, or null"),
         (["problem=circle_paking"], "did you mean 'circle_packing'?"),
         (["budget=5"], "budget"),
     ],
@@ -190,6 +192,25 @@ def test_a_value_that_does_not_fit_is_one_line_that_names_its_key(words, message
         assert message in unbuilt(*words)
     except UsageError as error:  # told while composing
         assert message in str(error) and "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("stage", "words", "pool"),
+    [
+        ("{}", [], "LocalPool"),
+        ("{profile: gpu, gpus: 1}", [], "RayPool"),
+        ("{profile: gpu, gpus: 1}", ["evaluator.gpu=false"], "LocalPool"),
+        ("{profile: gpu, gpus: 1}", ["evaluator=local"], "LocalPool"),
+        ("{}", ["evaluator.address=10.0.0.1:6379"], "RayPool"),
+    ],
+)
+def test_auto_is_ray_for_an_address_and_for_a_stage_that_needs_a_gpu(tmp_path, stage, words, pool):
+    (tmp_path / "initial.py").write_text("def f(): return 1\n")
+    (tmp_path / "evaluator.py").write_text("def score(instance, output): return output\n")
+    (tmp_path / "problem.yaml").write_text(f"stages: {{main: {stage}}}\n")
+    setup = build(compose([f"problem={tmp_path}", *words]))
+    assert type(setup.evaluator._pool).__name__ == pool
+    assert words or setup.evaluator.missing(setup.problem) == missing(setup.problem)  # of this machine, on either
 
 
 @pytest.mark.parametrize("name", ["a b", "a#b", "a=b", "a%20b", "a?b=c", "é'\"", "a;b", "100%"])

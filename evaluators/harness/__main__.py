@@ -14,6 +14,7 @@ import select
 import signal
 import socket
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -94,7 +95,7 @@ class Zygote:
         """Makes SIGTERM (the worker died) a thing to read, lest it interrupt the end of a candidate's tree."""
         self._term[1].setblocking(False)
         signal.set_wakeup_fd(self._term[1].fileno())
-        signal.signal(signal.SIGTERM, lambda *_: None)
+        signal.signal(signal.SIGTERM, lambda *_: tree.terminations.append(1))
 
     def _spawn(self, descriptors: list[int], serial: int, limits: dict[str, int], scratch: str, fresh: bool) -> None:
         assert self._guard is not None
@@ -130,8 +131,16 @@ def main() -> None:
     try:
         Zygote(socket.socket(fileno=number)).serve()
     finally:
-        if os.getppid() not in (0, parent):
+        if _orphaned(parent):
             _remove_home(os.path.dirname(home))
+
+
+def _orphaned(parent: int) -> bool:
+    """Says whether the worker is dead: its channel closes a moment earlier; SIGTERM tells its end, and its wish."""
+    until = time.monotonic() + 1.0
+    while os.getppid() == parent and not tree.terminations and time.monotonic() < until:
+        time.sleep(0.002)
+    return os.getppid() not in (0, parent)
 
 
 def _remove_home(home: str) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import kernel
+from . import kernel, tree
 
 SCRATCH = "/scratch"
 DATA = "/data"
@@ -87,7 +87,12 @@ def _read(descriptor: int) -> str:
 
 def _wait(pid: int) -> NoReturn:
     """Ends with the container's first process, and ends it when told to end."""
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(pid, signal.SIGKILL))
+
+    def end(*_: object) -> None:
+        tree.terminations.append(1)
+        tree.kill([pid])
+
+    signal.signal(signal.SIGTERM, end)
     os.closerange(3, 4096)
     os.waitpid(pid, 0)
     raise SystemExit(0)
@@ -128,6 +133,7 @@ def _identity(outer: str) -> str:
 
 def build(plan: Mapping[str, Any]) -> bool:
     """Makes the new root and enters it; says whether a /proc can be had there."""
+    os.umask(0o022)  # whatever the host's: a candidate of another user finds what is made here
     root = plan["home"] + "/root"
     os.makedirs(root, exist_ok=True)
     kernel.mount("", "/", kernel.REC | kernel.PRIVATE)
@@ -154,7 +160,6 @@ def build(plan: Mapping[str, Any]) -> bool:
         if not os.path.lexists(root + link):
             os.symlink(SCRATCH, root + link)
     kernel.set_hostname("sandbox")
-    os.umask(0o022)
     kernel.pivot_root(root)
     kernel.freeze("/")
     return has_proc
@@ -206,6 +211,7 @@ def _devices(root: str, more: list[str]) -> None:
     for path in [*(f"/dev/{name}" for name in DEVICES), *more]:
         os.makedirs(os.path.dirname(root + path), exist_ok=True)
         kernel.mount("", _file(root + path), kernel.BIND, source=path)
+        kernel.freeze(root + path)  # its times; who may write to a device still may
     for name, target in {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}.items():
         os.symlink(f"/proc/self/fd{target}", f"{root}/dev/{name}")
 

@@ -21,6 +21,11 @@ sys.path[:] = sys.path[{count}:]
 for name in [name for name in sys.modules if name.partition(".")[0] in {forgotten!r}]:
     del sys.modules[name]
 main()"""
+OWN_PROC = (
+    "auxv", "cgroup", "cmdline", "comm", "cpuset", "environ", "fdinfo", "io", "limits", "maps", "mem", "mountinfo", "mounts",
+    "numa_maps", "oom_score", "pagemap", "smaps", "smaps_rollup", "stat", "statm", "status",
+)  # fmt: skip
+"""Of a candidate's own /proc, what it may read at *guarded*: not `net`, which tells of the machine's connections."""
 UNCOUNTED_NICE = 15  # so that whoever counts a tree of processes gets to do so, where the kernel can't
 PROCESSES = 64  # of a candidate, threads included where the kernel counts
 
@@ -61,7 +66,13 @@ class Guard:
         self._filter = b""
         if self.level != "bare":
             signals = self._landlock >= landlock.SCOPES_SIGNALS or self._container is not None
-            self._filter = seccomp.program(signals, attributes=self._container is not None)
+            contained = self._container is not None
+            self._filter = seccomp.program(
+                signals=signals,
+                attributes=contained,
+                truncation=contained or self._landlock >= landlock.KNOWS_TRUNCATION,
+                shared_memory=bool(plan["devices"]),
+            )
         _import_only_from(plan["reads"])
 
     def _rules(self, scratch: str) -> landlock.Ruleset:
@@ -70,11 +81,18 @@ class Guard:
         if self.level == "strict":
             rules.allow("/")
         else:
-            for path in (*self._plan["granted"], f"/proc/{os.getpid()}"):
-                rules.allow(path)
-            for path in self._plan["listed"]:
+            own = f"/proc/{os.getpid()}"
+            for path in (*self._plan["granted"], *(f"{own}/{name}" for name in OWN_PROC)):
+                if os.path.exists(path):
+                    rules.allow(path)
+            for path in (*self._plan["listed"], own):
                 rules.allow_listing(path)
-        for path in (scratch, *(f"/dev/{name}" for name in container.DEVICES), *self._plan["devices"]):
+        rules.allow("/dev/zero")  # not to be written to: a shared map of it is memory that no process need hold
+        for path in (
+            scratch,
+            *(f"/dev/{name}" for name in container.DEVICES if name != "zero"),
+            *self._plan["devices"],
+        ):
             rules.allow(path, write=True)
         return rules
 

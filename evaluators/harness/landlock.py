@@ -20,7 +20,7 @@ OF_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
 READ = EXECUTE | READ_FILE | READ_DIR
 NETWORK = 3  # bind and connect TCP, since ABI 4
 SCOPES = 3  # abstract sockets and signals, since ABI 6
-SCOPES_SIGNALS = 6
+KNOWS_TRUNCATION, SCOPES_SIGNALS = 3, 6
 
 
 def abi() -> int:

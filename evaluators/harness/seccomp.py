@@ -1,9 +1,11 @@
 """The system calls that a candidate may not make: a classic BPF filter, built once and installed in each candidate.
 
 A list of what is refused, not of what is allowed: scientific libraries use most of the rest. Calls newer than `NEWEST` are
-refused unseen. Refused are: sockets (pairs of connected stream sockets excepted), tracing and reading other processes,
-signals to others where Landlock can't scope them, namespaces, mounts, kernel modules, keys, io_uring, clocks, BPF,
-performance counters, and memory that belongs to no process (memfd, System V, message queues).
+refused unseen. Refused are: sockets (pairs of connected stream sockets excepted, with buffers of the default size), tracing
+and reading other processes, signals to others where Landlock can't scope them (by the owner of a descriptor at every level),
+namespaces, mounts, kernel modules, keys, io_uring, clocks, BPF, performance counters, leases and watches on the files of
+others, and memory that belongs to no process, or to one that need not hold it (memfd, System V, message queues, shared
+anonymous maps).
 """
 
 from __future__ import annotations
@@ -21,7 +23,12 @@ ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 LOAD, EQUAL, GREATER_EQUAL, ANY_BIT, AND, RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 NUMBER, ARCHITECTURE, ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 NAMESPACES = 0x7E020080  # the CLONE_NEW* flags that clone takes
-IOCTLS = (0x5412, 0x541C, 0x40086602, 0x401C5820)  # TIOCSTI, TIOCLINUX, FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR
+# TIOCSTI, TIOCLINUX, FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR, FIOSETOWN, SIOCSPGRP
+IOCTLS = (0x5412, 0x541C, 0x40086602, 0x401C5820, 0x8901, 0x8902)
+# F_SETOWN, F_SETOWN_EX (which make a descriptor send signals), F_SETLEASE (which holds up others), F_NOTIFY
+FCNTLS = (8, 15, 1024, 1026)
+O_TRUNC, O_ACCMODE = 0x200, 3
+MAP_TYPE, MAP_SHARED, MAP_ANONYMOUS = 0xF, 1, 0x20
 AF_UNIX, SOCK_STREAM, PRIO_PROCESS = 1, 1, 0
 
 # name: number on (x86_64, aarch64)
@@ -41,8 +48,10 @@ REFUSED = {
     "kexec_load": (246, 104), "kexec_file_load": (320, 294), "add_key": (248, 217), "request_key": (249, 218),
     "keyctl": (250, 219), "personality": (135, 92), "syslog": (103, 116), "vhangup": (153, 58),
     "settimeofday": (164, 170), "clock_settime": (227, 112), "adjtimex": (159, 171), "clock_adjtime": (305, 266),
-    "iopl": (172, -1), "ioperm": (173, -1), "lookup_dcookie": (212, 18), "memfd_create": (319, 279),
-    "memfd_secret": (447, 447), "shmget": (29, 194), "semget": (64, 190), "msgget": (68, 186), "mq_open": (240, 180),
+    "setsockopt": (54, 208), "iopl": (172, -1), "ioperm": (173, -1), "lookup_dcookie": (212, 18), "memfd_create": (319, 279),
+    "inotify_init": (253, -1), "inotify_init1": (294, 26), "inotify_add_watch": (254, 27),
+    "sync": (162, 81), "syncfs": (306, 267), "memfd_secret": (447, 447), "shmget": (29, 194), "semget": (64, 190),
+    "msgget": (68, 186), "mq_open": (240, 180),
 }  # fmt: skip
 # Landlock lets an owner change these of any file; refused where the files are not on mounts that are only read from
 ATTRIBUTES = {
@@ -55,7 +64,12 @@ SIGNALS = {
     "kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131), "rt_sigqueueinfo": (129, 138),
     "rt_tgsigqueueinfo": (297, 240), "pidfd_send_signal": (424, 424),
 }  # fmt: skip
+TRUNCATE, OPENAT2 = (76, 45), (437, 437)
+OPENS = {"open": (2, -1, 1), "openat": (257, 56, 2)}  # and the place of the flags
 CLONE, CLONE3, IOCTL, SOCKETPAIR = (56, 220), (435, 435), (16, 29), (53, 199)
+PRCTL, DUMPABLE = (157, 167), 4  # without which the worker can't tell what a process shares with others
+FCNTL, MMAP, SETSOCKOPT = (72, 25), (9, 222), (54, 208)
+BUFFERS = (7, 8, 32, 33)  # SO_SNDBUF, SO_RCVBUF and what forces them: memory of the kernel, seen to be held by nobody
 # calls whose process argument (given by its place) must be 0, the caller itself
 OWN = {
     "prlimit64": (302, 261, 0), "sched_setaffinity": (203, 122, 0), "sched_setscheduler": (144, 119, 0),
@@ -70,11 +84,13 @@ def available() -> bool:
     return MACHINE in ARCH
 
 
-def program(signals: bool, attributes: bool) -> bytes:
+def program(*, signals: bool, attributes: bool, truncation: bool, shared_memory: bool) -> bytes:
     """Returns the filter; `signals` may be sent where Landlock keeps them within the sandbox, `attributes` of files may be
-    changed where none but the candidate's own can be reached."""
+    changed where none but the candidate's own can be reached, `truncation` of files is free where Landlock knows of it, and
+    `shared_memory` is for drivers."""
     place = list(ARCH).index(MACHINE)
     refused = [*REFUSED.values(), *(() if signals else SIGNALS.values()), *(() if attributes else ATTRIBUTES.values())]
+    unowned = _step(AND, MAP_TYPE | MAP_ANONYMOUS) + _refuse(EQUAL, MAP_SHARED | MAP_ANONYMOUS, errno.EPERM)
     parts = [
         _step(LOAD, ARCHITECTURE),
         _step(EQUAL, ARCH[MACHINE], 1, 0),
@@ -89,9 +105,27 @@ def program(signals: bool, attributes: bool) -> bytes:
         _argument(SOCKETPAIR[place], 1, _step(AND, 0xF) + _require(SOCK_STREAM)),
         _argument(SETPRIORITY[place], 0, _require(PRIO_PROCESS)),
         *(_argument(numbers[place], numbers[2], _require(0)) for numbers in OWN.values()),
+        _argument(FCNTL[place], 1, b"".join(_refuse(EQUAL, command, errno.EPERM) for command in FCNTLS)),
+        _argument(PRCTL[place], 0, _refuse(EQUAL, DUMPABLE, errno.EPERM)),
+        _argument(SETSOCKOPT[place], 2, b"".join(_refuse(EQUAL, option, errno.EPERM) for option in BUFFERS)),
+        b"" if truncation else _without_truncation(place),
+        b"" if shared_memory else _argument(MMAP[place], 3, unowned),
         _step(RETURN, ALLOW),
     ]
     return b"".join(parts)
+
+
+def _without_truncation(place: int) -> bytes:
+    """Refuses what empties a file that may not be written to; opening it for writing is Landlock's affair."""
+    opens = [(numbers[place], numbers[2]) for numbers in OPENS.values() if numbers[place] >= 0]
+    empties = _step(AND, O_TRUNC | O_ACCMODE) + b"".join(
+        _refuse(EQUAL, O_TRUNC | mode, errno.EACCES) for mode in (0, 3)
+    )
+    return (
+        _refuse(EQUAL, TRUNCATE[place], errno.EACCES)
+        + _refuse(EQUAL, OPENAT2[place], errno.ENOSYS)  # its flags can't be seen
+        + b"".join(_argument(number, flags, empties) for number, flags in opens)
+    )
 
 
 def install(steps: bytes) -> None:

@@ -20,6 +20,9 @@ from pathlib import Path
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
+terminations: list[int] = []
+"""Holds something once SIGTERM has come, where that is only noted."""
+
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
 
@@ -64,7 +67,7 @@ def _children_by_scan() -> Callable[[int], list[int]]:
     parents: dict[int, list[int]] = {}
     for entry in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError):
-            parent = int(Path("/proc", entry, "stat").read_text().rpartition(")")[2].split()[1])
+            parent = int(Path("/proc", entry, "stat").read_bytes().rpartition(b")")[2].split()[1])
             parents.setdefault(parent, []).append(int(entry))
     return lambda pid: parents.get(pid, [])
 
@@ -138,7 +141,7 @@ def set_limits(*, memory_mb: int, cpu_s: int, file_mb: int, files: int, processe
         resource.RLIMIT_CPU: (cpu_s, cpu_s + 1),
         resource.RLIMIT_FSIZE: (file_mb << 20,) * 2,
         resource.RLIMIT_NOFILE: (files,) * 2,
-        resource.RLIMIT_CORE: (0, 0),
+        resource.RLIMIT_CORE: (1, 1),  # too small for a file, and, unlike 0, for a program that the host hands them to
     }
     if memory_mb:
         limits[resource.RLIMIT_AS] = (_address_space() + (memory_mb << 20),) * 2

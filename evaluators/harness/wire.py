@@ -4,7 +4,7 @@ Data is None, bool, int of any size, float, str, bytes, list, dict with text key
 arrive as lists, numpy scalars as Python numbers. A frame is four bytes of length (big-endian) and one msgpack value;
 three msgpack extensions carry what msgpack lacks: big integers, arrays, and names of services.
 
-Does not cover: a frame at the cap may take up to some twenty times its size in memory once decoded.
+Does not cover: a frame at the cap may take up to some forty times its size in memory once decoded.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import msgpack
 
 LIMIT = 64 << 20  # bytes in one frame
 DEPTH = 100  # lists and dicts inside one another
-CONTAINERS = 1 << 21  # lists and dicts in one message: an empty list is one byte here and 64 in memory
+COST = 1 << 21  # of one message: a list, a dict, a big integer costs 1, eight items of a list as much, an array 16
 BIG_INT, ARRAY, SERVICE = 1, 2, 3
 HEADER = struct.Struct(">I")
 DTYPE = re.compile(r"[<>|](b1|[iu][1248]|f[248]|c8|c16)")
@@ -142,7 +142,12 @@ def decode(body: bytes, service: Callable[[str], Any] | None = None) -> Any:
     hooks = _Hooks(service)
     try:
         return msgpack.unpackb(
-            body, list_hook=hooks.of_list, object_pairs_hook=hooks.of_dict, ext_hook=hooks.ext, timestamp=1
+            body,
+            list_hook=hooks.of_list,
+            object_pairs_hook=hooks.of_dict,
+            ext_hook=hooks.ext,
+            timestamp=1,
+            max_array_len=8 * COST,
         )
     except (
         ValueError,
@@ -157,25 +162,26 @@ def decode(body: bytes, service: Callable[[str], Any] | None = None) -> Any:
 
 
 class _Hooks:
-    """Counts containers and builds what msgpack has no type for."""
+    """Bounds what a message costs to make, and builds what msgpack has no type for."""
 
     __slots__ = ("left", "service")
 
     def __init__(self, service: Callable[[str], Any] | None):
-        self.left = CONTAINERS
+        self.left = COST
         self.service = service
 
     def of_list(self, items: list[Any]) -> list[Any]:
-        self._count()
+        self._pay(1 + len(items) // 8)
         return items
 
     def of_dict(self, pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
-        self._count()
+        self._pay(1 + len(pairs) // 2)
         if not all(type(key) is str for key, _ in pairs):
             raise WireError("a dict has a key that is not text")
         return dict(pairs)
 
     def ext(self, code: int, data: bytes) -> Any:
+        self._pay(16 if code == ARRAY else 1)
         if code == BIG_INT:
             return int.from_bytes(data, "little", signed=True)
         if code == ARRAY:
@@ -184,10 +190,10 @@ class _Hooks:
             return self.service(data.decode())
         raise WireError(f"unknown extension {code}")
 
-    def _count(self) -> None:
-        self.left -= 1
+    def _pay(self, cost: int) -> None:
+        self.left -= cost
         if self.left < 0:
-            raise WireError(f"more than {CONTAINERS:,} lists and dicts in one message")
+            raise WireError("too many lists, dicts, arrays or items of lists in one message; send one array instead")
 
 
 def _unpack_array(data: bytes) -> Any:
@@ -247,15 +253,21 @@ class Channel:
                 frame = frame[self._socket.send(frame, flags | socket.MSG_NOSIGNAL) :]
             except BlockingIOError:
                 self._wait(select.POLLOUT, deadline)
+                if deadline is not None and time.monotonic() >= deadline:
+                    raise TimeoutError("not read in time") from None
             except OSError as error:
                 raise Closed(f"the other end is gone: {error}") from None
 
     def receive(self, deadline: float | None = None) -> Any:
         """Returns the next message. Raises WireError (Closed, TooLarge), TimeoutError, Interrupted."""
+        late = False
         while (body := self._next()) is None:
+            if late:
+                raise TimeoutError("no whole message in time")
             if deadline is not None or self._watch is not None:
                 self._wait(select.POLLIN, deadline)
-            self._fill()
+            self._fill(waits=deadline is None and self._watch is None)
+            late = deadline is not None and time.monotonic() >= deadline
         return decode(body, self._service)
 
     def close(self) -> None:
@@ -282,9 +294,11 @@ class Channel:
         del self._buffer[:end]
         return body
 
-    def _fill(self) -> None:
+    def _fill(self, waits: bool) -> None:
         try:
-            chunk = self._socket.recv(CHUNK)
+            chunk = self._socket.recv(CHUNK, 0 if waits else socket.MSG_DONTWAIT)
+        except BlockingIOError:  # urgent bytes count as readable, and are not read
+            return
         except OSError as error:
             raise Closed(f"the other end is gone: {error}") from None
         if not chunk:

@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+from evolve.cli.plain import plain
 from evolve.errors import EvolveError, UsageError
 
 RUN_HELP = """usage: evolve run [KEY=VALUE ...] [-m] [--config-dir DIR] [--cfg job] [--debug]
@@ -43,11 +44,11 @@ def main() -> None:
 def dispatch(words: Sequence[str]) -> int:
     debug = "--debug" in words or os.environ.get("EVOLVE_DEBUG", "") not in ("", "0")
     try:
-        return _dispatch([word for word in words if word != "--debug"])
+        return _dispatch([word for word in words if word != "--debug"], "--debug" in words)
     except EvolveError as error:
         if debug:
-            traceback.print_exc()
-        print(f"evolve: {error}", file=sys.stderr)  # noqa: T201
+            sys.stderr.write(plain(traceback.format_exc()))
+        print(plain(f"evolve: {error}"), file=sys.stderr)  # noqa: T201
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         return 1
@@ -59,11 +60,11 @@ def dispatch(words: Sequence[str]) -> int:
             raise
         line = (str(error).strip().splitlines() or [""])[0]
         fault = f"{type(error).__name__}: {line}"
-        sys.stderr.write(f"evolve: a fault in Evolve itself: {fault}; --debug shows all of it\n")
+        sys.stderr.write(plain(f"evolve: a fault in Evolve itself: {fault}; --debug shows all of it\n"))
         return 1
 
 
-def _dispatch(words: list[str]) -> int:
+def _dispatch(words: list[str], debug: bool) -> int:
     if words[:1] == ["run"] and {"-h", "--help"} & set(words):
         print(RUN_HELP)  # noqa: T201
         return 0
@@ -76,6 +77,7 @@ def _dispatch(words: list[str]) -> int:
 
         return completion.complete(words[1:])
     arguments, rest = _parser().parse_known_args(words)
+    arguments.debug = debug
     if arguments.verb == "export" and len(rest) == 1 and not rest[0].startswith("-"):
         arguments.destination = rest.pop()  # argparse can't see a second positional behind an option
     if hasattr(arguments, "words"):  # nor words behind one
@@ -130,12 +132,21 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--to", choices=["jsonl"], default="jsonl")
     export.add_argument("--no-measured", action="store_true", help="leave out what differs between equal runs")
     _verb(verbs, "problems", "list the problems", json=True)
-    check = _verb(verbs, "check", "evaluate a problem's initial program, or a candidate", json=True)
+    check = _verb(
+        verbs,
+        "check",
+        "evaluate a problem's initial program, or a candidate",
+        json=True,
+        debug="evaluator and candidate in this process: breakpoint() and tracebacks work; no sandbox, no limits",
+    )
     check.add_argument("problem", metavar="PROBLEM", help="a name or a folder")
     check.add_argument("words", metavar="KEY=VALUE", nargs="*", help="param.* and stage.* overrides")
     check.add_argument(
         "--candidate", metavar="PATH", help="a file or folder to evaluate in place of the initial program"
     )
+    check.add_argument("--stage", metavar="NAME", help="only this stage, once")
+    check.add_argument("--instance", metavar="NAME", help="only this instance of the stage (default: the last stage)")
+    check.add_argument("--replicate", metavar="N", type=int, help="the stage as replicate N draws it, from 0")
     prompt = _verb(verbs, "prompt", "print the exact next prompt, calling nobody", json=True)
     prompt.add_argument("subject", metavar="PROBLEM|RUN")
     completion = _verb(verbs, "completion", "print a shell's completion script")
@@ -154,9 +165,10 @@ def _verb(
     folder: bool = False,
     config_dir: bool = False,
     json: bool = False,
+    debug: str = "show tracebacks",
 ) -> argparse.ArgumentParser:
     parser = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    parser.add_argument("--debug", action="store_true", help=debug)
     if run:
         parser.add_argument("run", metavar="RUN", help=RUN)
     for id_ in ids:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import importlib
+import os
+import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +19,13 @@ from rich.console import Console
 from rich.table import Table
 
 from evolve import config
+from evolve.cli.plain import plain, plain_all
 from evolve.cli.reading import measured, show_json
 from evolve.errors import ProblemError, RunError, UsageError
 from evolve.lineage import Run
 from evolve.problem import Problem, find_problem, load_problem, problem_names
 from evolve.proposer import build, tokens
-from evolve.runner import rundir
+from evolve.runner import confirm, rundir
 from evolve.runner.asks import alone
 from evolve.runner.launch import Setup
 from evolve.search import Search
@@ -26,6 +33,7 @@ from evolve.search.randomness import entropy
 from evolve.search.thresholds import Thresholds, rules
 from evolve.types import Candidate, Evaluation, Files, Prompt, ProposalRequest, Status
 
+UNVERIFIED = "unverified: evaluator.py and the candidate run in this process, without a sandbox; no limit is enforced"
 console = Console(highlight=False, soft_wrap=True, emoji=False)
 
 
@@ -67,16 +75,26 @@ def described(problem: Problem) -> dict[str, Any]:
 def check(arguments: argparse.Namespace) -> int:
     setup = _setup(arguments.problem, arguments.words)
     files = _candidate_files(setup.problem, arguments.candidate)
+    if arguments.stage not in (None, *(stage.name for stage in setup.problem.stages)):
+        names = ", ".join(stage.name for stage in setup.problem.stages)
+        raise UsageError(f"--stage {arguments.stage}: {setup.problem.name} has the stages {names}")
     if missing := setup.evaluator.missing(setup.problem):
         evaluation = Evaluation(status=Status.SKIPPED, feedback=f"needs {', '.join(missing)}, not found here")
+    elif arguments.debug:
+        evaluation = _debugged(setup.problem, files, arguments)
     else:
-        evaluation = asyncio.run(_evaluate(setup, files))
+        evaluation = asyncio.run(_sandboxed(setup, files, arguments))
+    passed = evaluation.status in (Status.OK, Status.SKIPPED)
     found = _checked(evaluation)
+    if arguments.debug:
+        found["unverified"] = True
+    elif not passed:
+        found["repeat"] = shlex.join(_repeat(arguments, evaluation))
     if arguments.json:
         show_json(found)
     else:
-        _show_check(setup.problem, found)
-    return 0 if evaluation.status in (Status.OK, Status.SKIPPED) else 1
+        _show_check(setup.problem, plain_all(found))
+    return 0 if passed else 1
 
 
 def _setup(problem: str, words: list[str]) -> Setup:
@@ -104,22 +122,84 @@ def _candidate_files(problem: Problem, path: str | None) -> Files:
     return {**problem.initials[0], **files}
 
 
-async def _evaluate(setup: Setup, files: Files) -> Evaluation:
-    """Runs the stages as a run would, thresholds in the objective's unit included."""
+async def _sandboxed(setup: Setup, files: Files, arguments: argparse.Namespace | None = None) -> Evaluation:
     try:
         await setup.evaluator.start(setup.problem)
-        return await setup.evaluator.evaluate(
-            setup.problem,
-            files,
-            candidate=1,
-            thresholds=Thresholds(rules(setup.problem)).now(),
-            draw_seed=0,
-            done=(),
-            on_stage=lambda outcome: None,
-            serve=alone,
-        )
+        return await _evaluate(setup.evaluator, setup.problem, files, arguments)
     finally:
         await setup.evaluator.close()
+
+
+async def _evaluate(evaluator: Any, problem: Problem, files: Files, arguments: argparse.Namespace | None) -> Evaluation:
+    """Runs the stages as a run would, thresholds in the objective's unit included; or what the arguments choose of them.
+
+    A check looks at the last one twice, as a run does at a new best: the first look stands unless the second casts doubt on it.
+    """
+    facts: dict[str, Any] = {"candidate": 1, "draw_seed": 0, "serve": alone}
+    chosen = [None] * 3 if arguments is None else [arguments.stage, arguments.instance, arguments.replicate]
+    if chosen != [None] * 3:
+        stage, instance, replicate = chosen
+        outcome = await evaluator.measure(
+            problem, files, stage=stage or "", only=instance or "", replicate=replicate or 0, **facts
+        )
+        return Evaluation.of([outcome])
+    thresholds = Thresholds(rules(problem)).now()
+    found: Evaluation = await evaluator.evaluate(problem, files, thresholds=thresholds, **facts)
+    if arguments is None or arguments.debug or not confirm.is_due(found, None):
+        return found
+    again = partial(evaluator.measure, problem, files, **facts)
+    looked = await confirm.confirmed(lambda replicate: again(replicate=replicate), problem, found)
+    return found if looked.status is Status.OK else replace(looked, stages=found.stages)
+
+
+def _debugged(problem: Problem, files: Files, arguments: argparse.Namespace) -> Evaluation:
+    """Evaluates in this process, in the foreground; on standard output there is nothing of it where that is for JSON."""
+    debug: Any = importlib.import_module("evaluators.debug")  # by name: nothing of `evolve` imports what evaluates
+    sys.stderr.write(UNVERIFIED + "\n")
+    foreground = debug.Foreground(lambda text: sys.stderr.write(plain(text)))
+    with _standard_output_elsewhere() if arguments.json else contextlib.nullcontext():
+        evaluation: Evaluation = foreground.serve_until(_evaluate(debug.Cascade(foreground), problem, files, arguments))
+    return evaluation
+
+
+@contextlib.contextmanager
+def _standard_output_elsewhere() -> Iterator[None]:
+    """Has everything that is printed, by whatever means, go to standard error."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _repeat(arguments: argparse.Namespace, evaluation: Evaluation) -> list[str]:
+    """Returns the words that repeat what failed, in this process, where it can be looked at."""
+    words = ["evolve", "check", arguments.problem, *arguments.words]
+    if arguments.candidate is not None:
+        words += ["--candidate", arguments.candidate]
+    failed = next((outcome for outcome in evaluation.stages if outcome.status is not Status.OK), None)
+    if failed is not None:
+        words += ["--stage", failed.stage]
+        if failed.replicate:
+            words += ["--replicate", str(failed.replicate)]
+        if (instance := arguments.instance or _failed_instance(failed.instances)) is not None:
+            words += [f"--instance={instance}"] if instance.startswith("-") else ["--instance", instance]
+    return [*words, "--debug"]
+
+
+def _failed_instance(instances: Sequence[Mapping[str, Any]]) -> str | None:
+    """Returns the name of the first instance that failed, or its place where the name would be another's."""
+    names: list[str] = []
+    for place, instance in enumerate(instances):
+        name = instance["name"]
+        if instance["status"] != Status.OK:
+            return name if name and name not in names and name.isprintable() else str(place)
+        names.append(name)
+    return None
 
 
 def _checked(evaluation: Evaluation) -> dict[str, Any]:
@@ -142,7 +222,8 @@ def _checked(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _show_check(problem: Problem, found: Mapping[str, Any]) -> None:
-    console.print(f"{problem.name}: {found['status']}", style="bold", markup=False)
+    mark = " (unverified)" if "unverified" in found else ""
+    console.print(f"{problem.name}: {found['status']}{mark}", style="bold", markup=False)
     if found["stderr"] is not None:
         console.print(measured(found), markup=False)
     table = Table(box=None, padding=(0, 2, 0, 0))
@@ -154,6 +235,8 @@ def _show_check(problem: Problem, found: Mapping[str, Any]) -> None:
         console.print(table)
     if found["feedback"]:
         console.print(found["feedback"], markup=False)
+    if "repeat" in found:
+        console.print(f"repeat: {found['repeat']}", markup=False)
 
 
 # ---------------------------------------------------------------- prompt
@@ -172,7 +255,7 @@ def prompt(arguments: argparse.Namespace) -> int:
     if arguments.json:
         blocks = [{"name": name, "tokens": count} for name, count in counts]
         return show_json({"system": made.system, "user": made.user, "blocks": blocks})
-    sys.stdout.write(f"{made.system}\n---\n{made.user}\n")
+    sys.stdout.write(plain(f"{made.system}\n---\n{made.user}\n"))
     for name, count in [*counts, ("in all (estimated)", sum(count for _, count in counts))]:
         console.print(f"{count:>7} tokens  {name}", style="dim", markup=False)
     return 0
@@ -182,7 +265,7 @@ async def _first_prompt(setup: Setup) -> Prompt:
     """Returns the prompt of a new run's first proposal; the initial program is evaluated for it."""
     search = Search(**setup.search_settings)
     files = setup.problem.initials[0]
-    evaluation = await _evaluate(setup, files)
+    evaluation = await _sandboxed(setup, files)
     first = search.add("initial", range(0, len(search.islands), len(setup.problem.initials)))
     search.tell(first, evaluation.status, evaluation.score, {})
     if search.best is None:

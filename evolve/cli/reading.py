@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.syntax import Syntax
 from rich.text import Text
 
+from evolve.cli.plain import plain, plain_all, plain_json
 from evolve.errors import RunError
 from evolve.lineage import Run, runs_in
 from evolve.lineage.export import lines
@@ -26,7 +27,7 @@ NAMED = 4  # artifacts in a line
 
 
 def show_json(found: Any) -> int:
-    sys.stdout.write(json.dumps(found) + "\n")
+    sys.stdout.write(plain_json(json.dumps(found)) + "\n")
     return 0
 
 
@@ -39,7 +40,7 @@ def runs(arguments: argparse.Namespace) -> int:
         return show_json({"runs": found})
     if not found:
         console.print(f"No runs in {folder} or {folder / 'runs'}; start one with 'evolve run'.")
-    for line in found:
+    for line in plain_all(found):
         began = time.strftime("%Y-%m-%d %H:%M", time.localtime(line["created_at"]))
         best = measured(line["best"]) if line["best"] else "no ok candidate"
         asked = line["candidates"].get("asked", "?")
@@ -59,6 +60,7 @@ def status(arguments: argparse.Namespace) -> int:
     found = run.status()
     if arguments.json:
         return show_json(found)
+    found = plain_all(found)
     counts = "  ".join(f"{name} {n}" for name, n in found["candidates"].items() if n or name == "asked")
     judges = found["llm"]["evaluation"]
     shown = {
@@ -96,6 +98,7 @@ def _show(run: Run, candidate: int, as_json: bool) -> int:
     found = run.shown(candidate)
     if as_json:
         return show_json(found)
+    found = plain_all(found)
     console.print(Text(f"candidate {found['id']}  {found['status']}  {found['title']}", style="bold"))
     came = f"island {found['island']}  {found['operator'] or found['origin']}"
     if found["parent"] is not None:
@@ -124,7 +127,7 @@ def lineage(arguments: argparse.Namespace) -> int:
     if arguments.json:
         return show_json({"id": arguments.id, "ancestors": found})
     before: float | None = None
-    for entry in found:
+    for entry in plain_all(found):
         gain = f"  {entry['score'] - before:+.6g}" if before is not None and entry["score"] is not None else ""
         what = entry["title"] or entry["operator"]
         told = measured(entry) if entry["status"] == "ok" else entry["status"]
@@ -135,7 +138,7 @@ def lineage(arguments: argparse.Namespace) -> int:
 
 
 def diff(arguments: argparse.Namespace) -> int:
-    text = Run.open(arguments.run).diff(arguments.a, arguments.b)
+    text = plain(Run.open(arguments.run).diff(arguments.a, arguments.b))
     if console.is_terminal:
         console.print(Syntax(text, "diff", background_color="default"))
     else:
@@ -147,7 +150,7 @@ def export(arguments: argparse.Namespace) -> int:
     found = lines(Run.open(arguments.run), measured=not arguments.no_measured)
     if arguments.destination == "-":
         for line in found:
-            sys.stdout.write(line + "\n")
+            sys.stdout.write((plain_json(line) if sys.stdout.isatty() else line) + "\n")
         return 0
     try:
         with Path(arguments.destination).open("w", encoding="utf-8") as file:

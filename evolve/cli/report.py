@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from evolve.cli.plain import plain
 from evolve.cli.reading import held_out, shown_path
 from evolve.lineage import Run
 from evolve.runner.launch import Ended
@@ -20,13 +21,13 @@ def report(ended: Ended) -> int:
     if ended.fault is not None:
         raise ended.fault
     if ended.state in ("failed", "paused"):
-        print(f"evolve: {ended.reason}; mend it and run 'evolve resume {where}'", file=sys.stderr)  # noqa: T201
+        print(plain(f"evolve: {ended.reason}; mend it and run 'evolve resume {where}'"), file=sys.stderr)  # noqa: T201
         return 1
-    console.print(f"\n{ended.state.capitalize()} ({ended.reason}). The run is {where}")
+    console.print(plain(f"\n{ended.state.capitalize()} ({ended.reason}). The run is {where}"))
     run = Run(ended.ref, ended.ref.open())
     best = run.store.best(run.run_id) or 1
     if (holdout := run.holdout()) is not None:
-        console.print(f"Hold-out: {held_out(holdout)}", markup=False)
+        console.print(plain(f"Hold-out: {held_out(holdout)}"), markup=False)
     more = "" if ended.state == "interrupted" else f" {_larger(ended.reason, run.row()['config']['budget'])}"
     for command, what in (
         (f"evolve best {where}", "the best program"),

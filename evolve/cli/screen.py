@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from evolve.cli.plain import plain
 from evolve.proposer.prompt import number
 from evolve.runner.launch import Screen
 from evolve.runner.meter import utilisation
@@ -42,7 +43,7 @@ class Ticking:
 
     def note(self, kind: str, text: str) -> None:
         if kind in SHOWN_AT_ONCE:
-            self.print(Text(f"{kind}: {text}", style="yellow"))
+            self.print(Text(plain(f"{kind}: {text}"), style="yellow"))
 
     def look(self, runner: Runner) -> None:
         """Shows how the run stands."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import JSON, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text
 from sqlalchemy.types import BigInteger
 
-VERSION = 2
+VERSION = 3
 
 tables = MetaData()
 
@@ -146,6 +146,18 @@ artifacts = Table(
     Column("run_id", String(40), primary_key=True),
     Column("evaluation", BigInteger, primary_key=True, autoincrement=False),
     Column("name", String(200), primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+)
+
+# what evaluations in flight have saved, for their retries; removed when the candidate is told
+checkpoints = Table(
+    "checkpoints",
+    tables,
+    Column("run_id", String(40), primary_key=True),
+    Column("candidate", BigInteger, primary_key=True, autoincrement=False),
+    Column("stage", String(80), primary_key=True),
+    Column("replicate", Integer, primary_key=True, autoincrement=False),
+    Column("instance", Integer, primary_key=True, autoincrement=False),
     Column("body", LargeBinary, nullable=False),
 )
 

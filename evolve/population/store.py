@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from evolve.errors import RunError, StoreError
 from evolve.population import schema
-from evolve.population.schema import artifacts, calls, candidates, evaluations, events, runs, texts
+from evolve.population.schema import artifacts, calls, candidates, checkpoints, evaluations, events, runs, texts
 from evolve.types import HOLDOUT, Artifact, Candidate, Event, Files, Status
 
 NETWORK_FILE_SYSTEMS = (
@@ -232,6 +232,12 @@ class Store:
         asked = (calls.c.run_id == run_id) & (calls.c.request == request) & (calls.c.state == "done")
         query = select(texts.c.body).select_from(stored).where(asked).order_by(calls.c.id).limit(1)
         found: str | None = self._scalar(query)
+        return found
+
+    def checkpoint(self, run_id: str, **place: Any) -> bytes | None:
+        """Returns what an evaluation in flight has saved; `place` is its candidate, stage, replicate and instance."""
+        where = [checkpoints.c[name] == value for name, value in place.items()]
+        found: bytes | None = self._scalar(select(checkpoints.c.body).where(checkpoints.c.run_id == run_id, *where))
         return found
 
     def curves(self, run_id: str, stages: Sequence[str]) -> list[tuple[str, list[tuple[float, float]]]]:

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from evolve.errors import EvolveError, LeaseLost, RunError
-from evolve.population.schema import artifacts, calls, candidates, evaluations, events, runs, texts
+from evolve.population.schema import artifacts, calls, candidates, checkpoints, evaluations, events, runs, texts
 from evolve.population.store import Store, digest
 from evolve.types import Completion, Event, Files, StageOutcome
 
@@ -30,7 +30,7 @@ BATCH = 256
 NO_EVALUATION = {"stage": "", "replicate": 0, "instance": -1, "request": None}  # columns of a call that belongs to none
 
 Change = list[tuple[sa.Executable, dict[str, Any]]]
-"""Statements with their rows. Inserts of a transaction are carried out before its updates."""
+"""Statements with their rows. Inserts of a transaction are carried out before the rest."""
 
 
 def owner() -> str:
@@ -70,6 +70,12 @@ class Writer:
         self.epoch = 0
         dialect = import_module(f"sqlalchemy.dialects.{store.writers.dialect.name}")
         self._insert_text = dialect.insert(texts).on_conflict_do_nothing()
+        saved = dialect.insert(checkpoints)
+        self._save = saved.on_conflict_do_update(
+            index_elements=checkpoints.primary_key, set_={"body": saved.excluded.body}
+        )
+        of_one = [checkpoints.c[name] == sa.bindparam(f"b_{name}") for name in ("run_id", "candidate")]
+        self._drop = sa.delete(checkpoints).where(*of_one)
         self._queue: queue.SimpleQueue[tuple[Change, asyncio.Future[None]] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._failed: EvolveError | None = None
@@ -211,6 +217,13 @@ class Writer:
         kept = [self._row(evaluation=evaluation, name=name, body=body) for name, body in outcome.artifacts.items()]
         return [(_insert(evaluations), row), *((_insert(artifacts), artifact) for artifact in kept)]
 
+    def checkpoint(self, candidate: int, body: bytes, **place: Any) -> Change:
+        """Keeps what an evaluation has saved, in place of what it saved before."""
+        return [(self._save, self._row(candidate=candidate, body=body, **place))]
+
+    def no_checkpoints(self, candidate: int) -> Change:
+        return [(self._drop, {"b_run_id": self.run_id, "b_candidate": candidate})]
+
     def run_columns(self, **columns: Any) -> Change:
         return [(_update(runs, tuple(columns), "run_id"), {"b_run_id": self.run_id, **_bound(columns)})]
 
@@ -239,11 +252,11 @@ def _bound(columns: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _grouped(batch: Iterable[Change]) -> list[tuple[sa.Executable, list[dict[str, Any]]]]:
-    """Returns the rows of a batch by statement, inserts before updates, each statement's rows in their order."""
+    """Returns the rows of a batch by statement, inserts before all else, each statement's rows in their order."""
     groups: dict[sa.Executable, list[dict[str, Any]]] = {}
     for statement, row in chain.from_iterable(batch):
         groups.setdefault(statement, []).append(row)
-    return sorted(groups.items(), key=lambda group: isinstance(group[0], sa.Update))
+    return sorted(groups.items(), key=lambda group: not isinstance(group[0], sa.Insert))
 
 
 def create_run(store: Store, run_id: str, **columns: Any) -> None:

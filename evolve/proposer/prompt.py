@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 
-from evolve.problem import Problem
+from evolve.problem import TEXT, Problem
 from evolve.source import START
 from evolve.types import Artifact, Candidate, Files, Prompt, Status
 
@@ -69,10 +69,11 @@ def _problem(problem: Problem) -> str:
     return render(
         "problem",
         {
-            "description": problem.description or f"Improve `{problem.entry}`.",
+            "description": problem.description or f"Improve `{_called(problem)}`.",
             "objectives": ", ".join(f"{directions[sign]} {name}" for name, sign in problem.objectives.items()),
             "known": f"Best known {problem.objective}: {number(best)}.\n" if best is not None else "",
-            "entry": f"Called: `{problem.entry}`. Time limits: {_limits(problem)}.",
+            "entry": f"{'Read as text' if problem.entry == TEXT else 'Run' if problem.command else 'Called'}: "
+            f"`{_called(problem)}`. Time limits: {_limits(problem)}.",
         },
     )
 
@@ -170,7 +171,7 @@ def _answer(problem: Problem, operator: str) -> str:
         limits.append(
             "Only lines between the EVOLVE-BLOCK-START and EVOLVE-BLOCK-END markers may change; keep the markers."
         )
-    limits.append(f"`{problem.entry}` keeps its name and its parameters.")
+    limits.append(_kept(problem))
     return render(
         operator,
         {
@@ -179,6 +180,20 @@ def _answer(problem: Problem, operator: str) -> str:
             "named": ", its path in the line above" if several else "",
         },
     )
+
+
+def _called(problem: Problem) -> str:
+    """Returns what is called: the function, the command's line, or the files that are only read."""
+    return ", ".join(problem.edit) if problem.entry == TEXT else problem.entry or " ".join(problem.command)
+
+
+def _kept(problem: Problem) -> str:
+    """Says what no edit may change."""
+    if problem.entry == TEXT:
+        return f"`{_called(problem)}` is read as text, never run."
+    if problem.command:
+        return f"It is still run as `{_called(problem)}`, and what it reads and writes keeps its form."
+    return f"`{problem.entry}` keeps its name and its parameters."
 
 
 def tokens(text: str) -> int:

@@ -1,4 +1,4 @@
-"""What evaluations ask while they run: calls for a model, each bought once, and whether a stage that reports goes on."""
+"""What evaluations ask while they run: calls for a model, whether a stage that reports goes on, what a retry goes on from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from evolve.errors import EvolveError, FatalError, ProviderError
 from evolve.llm.provider import Provider
-from evolve.population import Store, digest
+from evolve.population import Writer, digest
 from evolve.problem import Problem
 from evolve.runner.calls import EVALUATE, Calls, OutOfMoney
 from evolve.search.halving import ETA, Halving, rungs
@@ -22,7 +22,7 @@ PLACE = ("stage", "replicate", "instance")  # with the candidate and a number: w
 
 
 async def alone(question: Question) -> Any:
-    """Answers outside a run: there is no model but evaluator.py's own, and nothing stops early."""
+    """Answers outside a run: there is no model but evaluator.py's own, nothing stops early, nothing is kept."""
     return None
 
 
@@ -40,13 +40,12 @@ class Asks:
         *,
         provider: Provider,
         calls: Calls,
-        store: Store,
-        run_id: str,
+        writer: Writer,
         problem: Problem,
         stop: Callable[[str, str], None],
     ):
         self.cut: set[int] = set()
-        self._provider, self._calls, self._store, self._run_id = provider, calls, store, run_id
+        self._provider, self._calls, self._writer = provider, calls, writer
         self._problem, self._stop, self._halving = problem, stop, Halving()
         self._sign = problem.objectives[problem.objective]
         self._slots = asyncio.Semaphore(provider.evaluation_concurrency)
@@ -68,6 +67,8 @@ class Asks:
     async def _answer(self, candidate: int, question: Question) -> Any:
         if question["kind"] == "report":
             return self._reported(question)
+        if question["kind"] == "checkpoint":
+            return await self._checkpoint(candidate, question["body"], {name: question[name] for name in PLACE})
         if question["kind"] != "llm":
             raise EvolveError(f"an evaluation asks for '{question['kind']}', which no run can answer")
         if not self._provider.evaluation_concurrency:
@@ -92,7 +93,7 @@ class Asks:
         same = [self._provider.model, prompt.system, prompt.user, prompt.temperature, prompt.max_tokens]
         request = digest(json.dumps([*same, *([candidate, *place.values()] if sampled else [])]))
         async with self._locks.setdefault(request, asyncio.Lock()):  # the same at the same time: one after the other
-            stored = await asyncio.to_thread(self._store.answer, self._run_id, request)
+            stored = await asyncio.to_thread(self._writer.store.answer, self._writer.run_id, request)
             return stored if stored is not None else await self._bought(candidate, prompt, request=request, **place)
 
     async def _bought(self, candidate: int, prompt: Prompt, **columns: Any) -> str:
@@ -108,6 +109,14 @@ class Asks:
             self._stop("finished", str(found))
         self.cut.add(candidate)
         raise ProviderError(str(found) if found else "the run ended before a call that the evaluation needs")
+
+    async def _checkpoint(self, candidate: int, body: bytes | None, place: Mapping[str, Any]) -> bytes | None:
+        """Keeps what an evaluation has saved until its candidate is told; returns it where the body is None."""
+        if body is not None:
+            await self._writer.write(self._writer.checkpoint(candidate, body, **place))
+            return None
+        load = self._writer.store.checkpoint
+        return await asyncio.to_thread(load, self._writer.run_id, candidate=candidate, **place)
 
     def _reported(self, question: Question) -> str | None:
         """Returns why the stage stops at this step, None to go on."""

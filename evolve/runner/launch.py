@@ -70,7 +70,7 @@ class Ended:
 async def start(setup: Setup, run_id: str, folder: Path, url: str, screen: Screen) -> Ended:
     """Runs a new search. Nothing is left behind when it can't begin (a wrong key, an initial program that fails).
 
-    Where the initial program's evaluation asked a model, the run stays, since its answers are paid for.
+    Where the initial program's evaluation asked a model or for a checkpoint, the run stays, since what it has is paid for.
     """
     made = rundir.prepare(folder)
     try:
@@ -154,10 +154,11 @@ def _check_requirements(setup: Setup) -> None:
 
 
 class Founding:
-    """The evaluation of the initial programs, begun before the run exists. What it asks a model waits until there is one."""
+    """The evaluation of the initial programs, begun before the run exists. What is to be
+    kept of it, a model's answers and checkpoints, waits until there is one."""
 
     def __init__(self, setup: Setup):
-        self._has_model = setup.provider.evaluation_concurrency > 0
+        self._kept = ["checkpoint", *["llm"] * (setup.provider.evaluation_concurrency > 0)]
         self._asking = asyncio.Event()
         self._asks: asyncio.Future[Asks] = asyncio.get_running_loop().create_future()
         self._work = asyncio.create_task(_founders(setup, self._serving))
@@ -187,7 +188,7 @@ class Founding:
 
     def _serving(self, candidate: int) -> Callable[[Question], Awaitable[Any]]:
         async def serve(question: Question) -> Any:
-            if not self._has_model or question["kind"] != "llm":
+            if question["kind"] not in self._kept:
                 return await alone(question)
             self._asking.set()
             return await (await asyncio.shield(self._asks)).of(candidate)(question)

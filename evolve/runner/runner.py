@@ -137,9 +137,7 @@ class Runner:
             may_start=self._affordable,
             last_id=last_ids[0], seed=search.seed, note=note, clock=clock,
         )  # fmt: skip
-        self.asks = Asks(
-            provider=provider, calls=self.calls, store=store, run_id=writer.run_id, problem=problem, stop=self._stop
-        )  # fmt: skip
+        self.asks = Asks(provider=provider, calls=self.calls, writer=writer, problem=problem, stop=self._stop)
         self._last_evaluation = last_ids[1]
         self._fingerprints = fingerprints if fingerprints is not None else {}
         self._cache: OrderedDict[int, Candidate] = OrderedDict()
@@ -481,7 +479,7 @@ class Runner:
         with self.evaluator_meter.occupied():
             outcome = await self._measure(candidate, files, holdout=True)
         self.spent.evaluations += 1
-        self._write(self._stage(candidate, outcome))
+        self._write(self._stage(candidate, outcome), self._no_checkpoints(candidate))
 
     def _told(self, candidate: int, evaluation: Evaluation) -> list[Change]:
         """Tells the search; returns what the population is to keep of it."""
@@ -500,7 +498,12 @@ class Runner:
             "features": dict(evaluation.features),
             "feedback": evaluation.feedback,
         }
-        return [self.writer.log(self.search.take_events()), self.writer.candidate_columns(candidate, **columns)]
+        told = [self.writer.log(self.search.take_events()), self.writer.candidate_columns(candidate, **columns)]
+        return [*told, self._no_checkpoints(candidate)]
+
+    def _no_checkpoints(self, candidate: int) -> Change:
+        keeps = any(stage.checkpoint for stage in self.problem.stages)
+        return self.writer.no_checkpoints(candidate) if keeps else []
 
     def _remember(self, candidate: int, evaluation: Evaluation) -> None:
         """Keeps a told candidate for prompts, and forgets what was needed to get it there."""

@@ -37,6 +37,28 @@ def test_a_mean_is_shown_with_its_error(folder: Path, capsys: pytest.CaptureFixt
     assert f"score {found['score']:.10g} ± {found['stderr']:.2g} (n = 3)" in capsys.readouterr().out
 
 
+UNSTEADY = """
+import time
+def score(instance, output): return output + time.time_ns() % 1_000_003
+"""
+
+
+@pytest.mark.parametrize("words", [[], ["--candidate", "mine/initial.py"]])
+def test_what_scores_otherwise_each_time_is_told_with_the_remedy(
+    folder: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    (folder / "evaluator.py").write_text(UNSTEADY)
+    (folder / "initial.py").write_text("def f():\n    return 1.0\n")
+    assert dispatch(["check", "./mine", "--json", *words]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["status"], found["score"], len(found["stages"])) == ("suspect", None, 1)
+    assert "two evaluations disagree" in found["feedback"] and "deterministic: false" in found["feedback"]
+    (folder / "problem.yaml").write_text("deterministic: false\n")
+    assert dispatch(["check", "./mine", "--json", *words]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["status"], found["n"], found["score"]) == ("ok", 1, found["stages"][0]["score"])
+
+
 def test_what_needs_more_than_is_here_is_skipped_and_never_run(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

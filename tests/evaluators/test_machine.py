@@ -12,17 +12,12 @@ from evolve.types import StageOutcome
 
 X86 = "processor\t: 0\nmodel name\t: AMD EPYC 7763\n\nprocessor\t: 1\nmodel name\t: another\n"
 ARM = "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd40\n"
-GPU = "Model: \t\t NVIDIA H100 80GB HBM3\nIRQ: 12\n"
 
 
 def test_a_cpu_has_a_name_or_else_numbers() -> None:
     assert machine.cpu_model(X86) == "AMD EPYC 7763"
     assert machine.cpu_model(ARM) == f"{platform.machine()} 0x41 0xd40"
     assert machine.cpu_model("") == platform.machine()
-
-
-def test_gpus_are_named_once() -> None:
-    assert machine.gpu_model([GPU, GPU]) == "NVIDIA H100 80GB HBM3" and machine.gpu_model([]) == ""
 
 
 def test_what_is_missing_is_named(make_problem: Callable[..., Problem]) -> None:

@@ -200,6 +200,33 @@ async def test_a_candidate_may_use_up_wall_s(run: Run, make_problem: Make) -> No
     assert outcome.status == Status.TIMEOUT and _matches("wall_s=2", outcome.feedback)
 
 
+SLOW_SERVICE = """
+import time
+def services(instance):
+    return {"wait": time.sleep}
+def score(instance, output):
+    return output
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "status", "says"),
+    [
+        (
+            "def f(wait):\n    while True:\n        wait(0.01)",
+            Status.TIMEOUT,
+            "wall_s=1, most of it in .* calls of services",
+        ),
+        ("def f(wait):\n    wait(1.5)\n    wait(0)", Status.EVALUATOR_ERROR, "most of it in evaluator.py"),
+    ],
+)
+async def test_who_calls_services_without_end_is_at_fault(
+    run: Run, make_problem: Make, source: str, status: Status, says: str
+) -> None:
+    outcome = await run(source, make_problem(SLOW_SERVICE, timeout_s=100.0, wall_s=1.0))
+    assert outcome.status == status and _matches(says, outcome.feedback)
+
+
 async def test_a_hanging_evaluator_is_replaced(run: Run, make_problem: Make) -> None:
     outcome = await run("def f():\n    return 'hang'", make_problem(timeout_s=100.0, wall_s=1.5))
     assert outcome.status == Status.EVALUATOR_ERROR

@@ -6,6 +6,7 @@ import contextlib
 import math
 import socket
 import struct
+import threading
 import time
 from typing import Any
 
@@ -113,7 +114,7 @@ def array_frame(dtype: bytes, shape: tuple[int, ...], raw: bytes, ndim: int | No
         b"\x81\x01\x02",
         b"\x81\x90\x02",
         b"\xa1\xff",
-        b"\xdd" + struct.pack(">I", wire.CONTAINERS + 1) + b"\x90" * (wire.CONTAINERS + 1),
+        b"\xdd" + struct.pack(">I", wire.COST + 1) + b"\x90" * (wire.COST + 1),
         msgpack.packb(msgpack.ExtType(9, b"")),
         msgpack.packb(msgpack.ExtType(wire.SERVICE, b"tool")),
         msgpack.packb(msgpack.ExtType(wire.ARRAY, b"")),
@@ -161,3 +162,27 @@ def test_waiting_ends_at_the_deadline_by_the_watched_and_by_a_closed_end() -> No
     there.close()
     with pytest.raises(wire.Closed):
         channel.receive()
+
+
+def test_urgent_bytes_and_a_message_that_trickles_in_meet_the_deadline() -> None:
+    ours, theirs = socket.socketpair()
+    looks: list[float] = []
+    channel = wire.Channel(ours, meanwhile=lambda: looks.append(time.monotonic()))
+    with theirs, contextlib.closing(channel):
+        theirs.send(b"!", socket.MSG_OOB)
+        with pytest.raises(TimeoutError):
+            channel.receive(time.monotonic() + 0.1)
+
+        def trickle() -> None:
+            theirs.send(wire.HEADER.pack(wire.LIMIT))
+            with contextlib.suppress(OSError):  # until the other end is closed
+                while True:
+                    theirs.send(b"\0")
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        with pytest.raises(TimeoutError):
+            channel.receive(time.monotonic() + 0.1)
+        channel.close()
+        thread.join()
+    assert len(looks) > 5

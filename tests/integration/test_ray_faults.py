@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from evaluators import RayPool, StageJob, ray_pool
+from evaluators import RayPool, StageJob, gpu, ray_pool
 from evaluators.ray_host import HostActor
 from evaluators.ray_pool import HostLost
 from evolve.errors import EvolveError
@@ -88,10 +88,12 @@ async def test_stages_of_different_shapes_share_the_cluster(make_pool: Any, tmp_
     problem, pool = problem_in(tmp_path), make_pool()
     await pool.start(problem)
     assert pool.slots == 4 and pool.isolation == "bare"
-    devices = "import os\ndef f():\n    return float(os.environ.get('CUDA_VISIBLE_DEVICES') or 5)"
+    devices = "import os\ndef f():\n    return float('CUDA_VISIBLE_DEVICES' in os.environ)"
     jobs = [job(problem, stage) for _ in range(6) for stage in ("quick", "wide")]
     outcomes = await all_of(pool, *jobs, *[job(problem, "shared", devices)] * 4)
-    assert [outcome.score for outcome in outcomes] == [7] * 12 + [0] * 4, outcomes
+    assert [outcome.score for outcome in outcomes[:12]] == [7] * 12, outcomes
+    shared = (Status.OK, 1) if gpu.devices() else (Status.SKIPPED, None)  # Ray's GPU need not be one
+    assert [(outcome.status, outcome.score) for outcome in outcomes[12:]] == [shared] * 4, outcomes
     assert {dict(host.shape.needs).get("GPU") for host in pool._hosts} >= {None}
 
 
@@ -200,3 +202,29 @@ async def test_nodes_with_other_hardware_are_not_used_where_scores_depend_on_it(
     await pool.start(problem)
     assert pool._model and {host.model for host in pool._hosts} == {pool._model}
     assert pool._other_model("another") and not pool._other_model("")
+    with pytest.raises(EvolveError, match=r"no evaluation actor started: .*the run is measured on 'Z80', this is"):
+        await make_pool().start(problem, "Z80")
+
+
+LOSING = """
+import os, signal
+def drive(instance, candidate, checkpoint):
+    step = checkpoint.load() or 0
+    if step == 0:
+        checkpoint.save(5)
+        os.kill(os.getppid(), signal.SIGKILL)
+    return float(step)
+def score(instance, output): return output
+"""
+
+
+async def test_what_a_stage_saved_outlives_its_actor(make_pool: Any, tmp_path: Path) -> None:
+    async def serve(question: Any) -> bytes | None:
+        kept.append(question["body"] or kept[-1])
+        return kept[-1]
+
+    kept: list[bytes | None] = [None]
+    problem, pool = problem_in(tmp_path, "entry: f\nstages: {quick: {checkpoint: true}}"), make_pool(workers=1)
+    (tmp_path / "evaluator.py").write_text(LOSING)
+    await pool.start(problem)
+    assert (await pool.run(job(problem), serve)).score == 5

@@ -347,6 +347,21 @@ class StoreContract:
         row = store.run(RUN)
         assert (row["state"], row["reason"], row["lease_epoch"], writer.epoch) == ("running", "", 1, 1)
 
+    # ------------------------------------------------------------ checkpoints
+
+    async def test_a_checkpoint_is_the_last_one_saved_in_its_place_until_its_candidate_is_told(self, store, writer):
+        place = {"candidate": 3, "stage": "main", "replicate": 0, "instance": 0}
+        elsewhere = [{**place, name: other} for name, other in zip(place, (4, "main holdout", 1, 1), strict=True)]
+        for body in (b"old", b"new"):
+            await writer.write(writer.checkpoint(body=body, **place))
+        await writer.write(writer.checkpoint(body=b"other", **elsewhere[0]))
+        found = [store.checkpoint(RUN, **at) for at in (place, *elsewhere)]
+        assert found == [b"new", b"other", None, None, None]
+        await writer.write(
+            writer.no_checkpoints(9), writer.checkpoint(body=b"newer", **place), writer.no_checkpoints(3)
+        )
+        assert [store.checkpoint(RUN, **at) for at in (place, elsewhere[0])] == [None, b"other"]
+
     # ------------------------------------------------------------ the schema
 
     def test_it_opens_again_with_what_it_held(self, store, url):

@@ -125,6 +125,29 @@ def test_several_files_are_named_and_only_the_editable_ones_may_change():
     assert "\nlib.py\n```python\nx = 1\n```" in found and "\ndata.txt\n```\n7\n```" in found
 
 
+COMMAND = replace(PROBLEM, entry="", command=("./solve", "--fast"), description="")
+READ = replace(PROBLEM, entry="text", edit=("initial.md",), description="")
+
+
+@pytest.mark.parametrize(
+    ("problem", "says"),
+    [
+        (
+            COMMAND,
+            ["Improve `./solve --fast`.", "Run: `./solve --fast`. Time limits: stage small", "what it reads and"],
+        ),
+        (
+            READ,
+            ["Improve `initial.md`.", "Read as text: `initial.md`. Time", "`initial.md` is read as text, never run."],
+        ),
+    ],
+)
+def test_what_is_no_function_is_named_as_what_it_is(problem, says):
+    found = prompt(problem=problem, parent=replace(PARENT, files={problem.edit[0]: "x\n"}), inspirations=[]).user
+    assert [text for text in says if text not in found] == []
+    assert "``" not in found.replace("```", "") and "keeps its name" not in found
+
+
 def test_a_minimised_objective_is_shown_in_its_own_unit():
     problem = replace(PROBLEM, objectives={"least_gap": -1})
     found = prompt(problem=problem, parent=replace(PARENT, score=-0.05719), tried=[]).user

@@ -1,5 +1,5 @@
 """Starts children that ignore signals, clear their death signal, adopt orphans and start one another again when killed."""
-# expect: ok|limit|crash
+# expect: ok|limit|crash|memory
 # score: 0.1
 import os
 import signal

@@ -1,5 +1,5 @@
 """Stops its own process (SIGSTOP), so that nothing ever answers."""
-# expect: timeout
+# expect: timeout|crash
 # says: timeout_s
 import os
 import signal
