@@ -22,6 +22,7 @@ from evolve.llm.program import ORDER, SIGNS, Program, Site, lines_of, read, valu
 TRIES = 200
 NAMED = 0.7  # how often a constant that has a name (`scale = 0.3`) is preferred to one inside an expression
 INDEX = 0.06  # how often a number that counts or indexes is changed
+LOGIC = 0.4  # how often an operator of order or truth is changed, instead of one of numbers
 FLIP, RESET = 0.06, 0.06  # how often a constant changes its sign or starts anew, instead of moving
 OCTAVES = (-1.5, 0.1)  # log10 of the standard deviation of a move, in factors of two: from 0.03 to 1.3
 BORROW = 0.15  # how often an edit takes from an inspiration, when there is one and the operator isn't crossover
@@ -114,7 +115,8 @@ def change_number(program: Program, donor: Program, rng: Generator) -> Edit | No
 
 def change_operator(program: Program, donor: Program, rng: Generator) -> Edit | None:
     """Draws another arithmetic operator, comparison, `and` or `or`."""
-    if (site := pick(rng, program.sites["operator"])) is None:
+    role = "logic" if rng.random() < LOGIC else "arithmetic"
+    if (site := pick(rng, program.sites[role])) is None:
         return None
     match site.node:
         case ast.BinOp(left=left, op=op, right=right) | ast.AugAssign(target=left, op=op, value=right):
@@ -242,7 +244,7 @@ def cross_lines(program: Program, donor: Program, rng: Generator) -> Edit | None
 
 Operator = Callable[[Program, Program, Generator], Edit | None]
 MUTATIONS: tuple[tuple[Operator, int], ...] = (
-    (change_number, 54), (change_operator, 7), (replace_expression, 13),
+    (change_number, 48), (change_operator, 11), (replace_expression, 13),
     (wrap_expression, 13), (copy_statement, 5), (remove_statement, 4), (swap_statements, 4),
 )  # fmt: skip
 CROSSOVERS: tuple[tuple[Operator, int], ...] = (

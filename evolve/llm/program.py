@@ -31,7 +31,7 @@ STATEMENTS = (
     ast.If, ast.For, ast.While, ast.With, ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete, ast.Raise,
     ast.Assert, ast.Break, ast.Continue,
 )  # fmt: skip
-ROLES = ("parameter", "number", "index", "numeric", "operator", "statement", "value")
+ROLES = ("parameter", "number", "index", "numeric", "arithmetic", "logic", "statement", "value")
 # the fields of a node in the order of evaluation, where that is not the order of the grammar
 EVALUATED: dict[type, tuple[str, ...]] = {
     ast.Assign: ("value", "targets"), ast.AnnAssign: ("value", "target"), ast.AugAssign: ("value", "target"),
@@ -62,9 +62,9 @@ class Program:
     """A text that compiles and its sites by role. Raises SyntaxError or ValueError for another text.
 
     Roles: number; parameter (a number with a name of its own); index (a number that counts or indexes); numeric (an
-    expression); operator (of arithmetic, order or logic); statement. `signatures` holds each function's name, parameters
-    and "->" if it returns a value; `early` the (function, name) of local names that are read before they are
-    bound; `unbound` the names that are read somewhere and bound nowhere.
+    expression); arithmetic, logic (an operator of numbers, or of order and truth); statement. `signatures` holds each
+    function's name, parameters and "->" if it returns a value; `early` the (function, name) of local names that are read
+    before they are bound; `unbound` the names that are read somewhere and bound nowhere.
     """
 
     def __init__(self, text: str):
@@ -233,8 +233,10 @@ def roles(node: ast.AST, role: str) -> Iterator[str]:
     """Yields the roles in which a node may change, given what is expected of it."""
     if isinstance(node, STATEMENTS) and not is_docstring(node):
         yield "statement"
-    if role != "index" and has_operator(node):
-        yield "operator"
+    if role != "index" and has_arithmetic(node):
+        yield "arithmetic"
+    if isinstance(node, ast.BoolOp) or (isinstance(node, ast.Compare) and isinstance(node.ops[0], ORDER)):
+        yield "logic"
     if role == "other" or not isinstance(node, ast.expr):
         return
     if is_constant(node):
@@ -247,13 +249,11 @@ def roles(node: ast.AST, role: str) -> Iterator[str]:
         yield "value"
 
 
-def has_operator(node: ast.AST) -> bool:
-    """Tells whether a node has an operator of numbers or truth values, for which there are others."""
+def has_arithmetic(node: ast.AST) -> bool:
+    """Tells whether a node has an operator of numbers."""
     if isinstance(node, ast.AugAssign):
         return type(node.op) in SIGNS and not is_text_or_list(node.value)
-    if isinstance(node, ast.Compare):
-        return isinstance(node.ops[0], ORDER)
-    return isinstance(node, ast.BoolOp) or (isinstance(node, ast.BinOp) and is_numeric(node))
+    return isinstance(node, ast.BinOp) and is_numeric(node)
 
 
 def dotted(node: ast.AST) -> str:
