@@ -54,8 +54,9 @@ def judge(hostile: Hostile, row: dict[str, Any]) -> None:
     told = f"{row['status']}, score {row['score']}: {row['feedback']}"
     assert not LOOT.search(row["feedback"]), told
     assert row["score"] is None or row["score"] <= (hostile.score or 0.0), told
-    unsteady = row["status"] == "suspect" and "ok" in hostile.expect  # it scored differently in check's second look
-    assert unsteady or row["status"] in hostile.expect, told
+    # an attack that came to nothing may have used up its time, or have scored differently in check's second look
+    in_vain = row["status"] in ("timeout", "suspect") and "ok" in hostile.expect
+    assert in_vain or row["status"] in hostile.expect, told
     assert row["status"] == "ok" or (row["feedback"].strip() and re.search(hostile.says, row["feedback"])), told
     assert row["seconds"] < LONGEST_S
 
