@@ -19,6 +19,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from evaluators import machine
 from evaluators.environment import cache_folder, clean_environment, interpreter
 from evaluators.harness import wire
 from evaluators.harness.command import PYTHON
@@ -28,7 +29,6 @@ from evolve.types import Files, Status
 
 STORE_MB = 1_000
 VERSION_S = 20.0
-CPUINFO = Path("/proc/cpuinfo")
 OF_CPU = ("model name", "flags", "CPU part", "Features")
 
 
@@ -131,12 +131,5 @@ def _version(program: str) -> str:
 
 @cache
 def _node() -> str:
-    facts = dict.fromkeys(line for line in _cpuinfo().splitlines() if line.startswith(OF_CPU))
+    facts = dict.fromkeys(line for line in machine.cpuinfo().splitlines() if line.startswith(OF_CPU))
     return repr((platform.machine(), platform.libc_ver(), list(facts)))
-
-
-def _cpuinfo() -> str:
-    try:
-        return CPUINFO.read_text(errors="replace")
-    except OSError:
-        return ""

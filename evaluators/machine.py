@@ -23,12 +23,12 @@ def missing(problem: Problem) -> list[str]:
 def node_class() -> Mapping[str, str]:
     """Returns what hardware measures here: `cpu_model`, and `gpu_model` ("" without a GPU)."""
     models = {device.model for device in gpu.devices()} - {""}  # each once
-    return {"cpu_model": cpu_model(_read(CPUINFO)), "gpu_model": " + ".join(sorted(models))}
+    return {"cpu_model": cpu_model(cpuinfo()), "gpu_model": " + ".join(sorted(models))}
 
 
-def cpu_model(cpuinfo: str) -> str:
+def cpu_model(told: str) -> str:
     """Returns the first processor's name; where there is none (aarch64), its implementer's and part's numbers."""
-    facts = _facts(cpuinfo)
+    facts = _facts(told)
     if "model name" in facts:
         return facts["model name"]
     numbers = [facts[name] for name in ("CPU implementer", "CPU part") if name in facts]
@@ -40,8 +40,9 @@ def _facts(text: str) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
-def _read(path: Path) -> str:
+def cpuinfo() -> str:
+    """Returns what the kernel says of the processors, nothing where it does not."""
     try:
-        return path.read_text(errors="replace")
+        return CPUINFO.read_text(errors="replace")
     except OSError:
         return ""

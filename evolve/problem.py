@@ -518,11 +518,15 @@ def _stages(spec: Mapping[str, Any], given: Mapping[str, Mapping[str, Any]], whe
         if name not in declared:
             hint = _hint(name, declared, "stage.", "stages")
             raise UsageError(f"stage.{name}: {where.parent.name} has no such stage; {hint}")
+        for key, value in overrides.items():
+            if key not in STAGE_KEYS:
+                hint = _hint(key, STAGE_KEYS, f"stage.{name}.")
+                raise UsageError(f"stage.{name}.{key}={value}: no such key; {hint}")
         declared[name].update(overrides)
     stages = []
     for name, keys in declared.items():
         try:
-            _known_keys(keys, STAGE_KEYS, where, f"{'stage' if name in given else 'stages'}.{name}.")
+            _known_keys(keys, STAGE_KEYS, where, f"stages.{name}.")
             stages.append(Stage(name=name, **keys))
         except ProblemError as error:
             raise (UsageError if name in given else ProblemError)(str(error)) from None

@@ -8,7 +8,6 @@ process's own death but what a dead child had orphaned in that moment.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import resource
 import shutil
@@ -17,25 +16,22 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-PR_SET_PDEATHSIG = 1
-PR_SET_CHILD_SUBREAPER = 36
+from . import kernel
 
 terminations: list[int] = []
 """Holds something once SIGTERM has come, where that is only noted."""
 
-_prctl = ctypes.CDLL(None, use_errno=True).prctl
-
 
 def die_with_parent(parent: int, signum: int = signal.SIGKILL) -> None:
     """Asks for a signal when the thread that started this process ends; ends at once if `parent` is already gone."""
-    _prctl(PR_SET_PDEATHSIG, signum, 0, 0, 0)
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signum)
     if os.getppid() != parent:
         os._exit(1)
 
 
 def adopt_orphans() -> None:
     """Makes this process the subreaper of its descendants."""
-    _prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
 
 
 def descendants(pid: int, most: int = 1 << 30) -> list[int]:
