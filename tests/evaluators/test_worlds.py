@@ -24,6 +24,7 @@ from evolve.problem import Problem, load_problem
 from evolve.runner.budget import Budget
 from evolve.types import StageOutcome, Status
 from tests.command import evolve
+from tests.levels import granted
 from tests.runner.driving import Case
 
 Run = Callable[..., Awaitable[StageOutcome]]
@@ -50,6 +51,8 @@ async def pool(request: pytest.FixtureRequest, cache: Path) -> AsyncIterator[Poo
         try:
             await pool.start()
         except EvolveError as error:
+            if granted(request.param):
+                raise
             pytest.skip(str(error))
         yield pool
         await pool.close()

@@ -23,6 +23,7 @@ import pytest
 
 from tests.command import environment
 from tests.hostile.cast import EARNED, Hostile, candidates
+from tests.levels import granted
 
 ROOT = Path(__file__).parents[2]
 LEVELS = ("strict", "guarded")
@@ -167,7 +168,11 @@ class Reporter:
         self._process = self._start([f"tests.hostile.{self._kind}", self._level, *self._names])
         out, err = self._process.communicate(timeout=REPORT_S)
         assert self._process.returncode == 0, err[-3000:]
-        return {row["name"]: row for row in map(json.loads, out.splitlines())}
+        found = {row["name"]: row for row in map(json.loads, out.splitlines())}
+        if "refused" in found:  # only for want of what the kernel does not grant
+            uid = UID if self._user == "ordinary" and os.geteuid() == 0 else None
+            assert not granted(self._level, uid), found["refused"]["feedback"]
+        return found
 
     def close(self) -> None:
         if self._process is not None and self._process.poll() is None:
@@ -185,6 +190,7 @@ class Reporter:
         except OSError as error:
             return f"another user can't run {sys.executable}: {error.strerror}"
         _, err = probe.communicate(timeout=60)
+        assert not probe.returncode or self._user == "ordinary", err
         return f"this user can't run the tests: {err.strip().splitlines()[-1]}" if probe.returncode else ""
 
     def _start(self, words: list[str]) -> subprocess.Popen[str]:
