@@ -96,6 +96,8 @@ class Asking:
             step, value = float(step), float(value)
         except (TypeError, ValueError):
             raise EvaluatorError(f"evaluator.py: report({step!r}, {value!r}): both must be numbers") from None
+        if not math.isfinite(step):
+            raise EvaluatorError(f"evaluator.py: report(): step {step} is not finite")
         if self._curve and not step > self._curve[-1][0]:
             raise EvaluatorError(
                 f"evaluator.py: report(): step {step:g} came after step {self._curve[-1][0]:g}; steps must grow over the whole "

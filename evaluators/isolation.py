@@ -43,7 +43,8 @@ def plan(level: str, problem: Problem | None, home: str, harness: str, library: 
     reads = list(_outermost([*SYSTEM, *_interpreter(problem), *mounts, *(gpu.READS if needs_gpu else ())]))
     hidden = [path for path in _hidden(problem) if _within(path, reads)]
     data = str(problem.path / "data") if problem and (problem.path / "data").is_dir() else ""
-    granted, listed = _granted([*reads, *filter(None, [data, library]), harness, *FILES], hidden)
+    shown = [*reads, *filter(None, [data, library]), harness, *FILES]
+    granted, listed = _granted(shown, hidden) if level == "guarded" else ([], [])
     return {
         "level": level,
         "uid": candidates_uid(level, problem),
@@ -95,7 +96,7 @@ def _interpreter(problem: Problem | None) -> list[str]:
     """Returns the folders of the candidates' interpreter, its libraries and those of its dynamic linker."""
     libraries = os.environ.get("LD_LIBRARY_PATH", "").split(":")
     paths = [*interpreter(problem.python if problem else "").folders, *filter(None, libraries)]
-    return [path for path in paths if path != "/" and os.path.isabs(path)]
+    return [path for path in paths if path != "/" and os.path.isabs(path) and os.path.exists(path)]
 
 
 def _outermost(paths: Iterable[str]) -> Iterator[str]:

@@ -131,7 +131,7 @@ class Judge:
         found = last_object(answer, "principles")
         try:
             given = [_principle(entry) for entry in found[0]["principles"]] if found else []
-        except (TypeError, KeyError, ValueError):
+        except (TypeError, KeyError, ValueError, OverflowError):
             return None
         principles = self._weighted(given)
         low, high = self.scale

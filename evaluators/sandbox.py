@@ -284,7 +284,6 @@ class Sandbox:
         told = self._start(problem, stage, files, stage.memory_mb, program=bool(problem.command))
         told |= {"command": list(problem.command), "file": problem.entry_file or problem.edit[0]}
         self._turn(["load", {**files, **built}, told])
-        assert self._watch is not None
 
     def build(self, problem: Problem, stage: Stage, files: Files, run: Sequence[str]) -> tuple[int, str, Built]:
         """Runs a build; returns its exit code, its messages and what it left. Raises Failure."""

@@ -204,8 +204,10 @@ class StageRun:
         """Has another program called in a block; neither its time nor its failures are the candidate's."""
         self.restart()
         kept = self.files, self._built, self._clock.turn_s
+        used = self._cpu_s, self._memory_mb
         try:
             self.files = files
+            self._clock.turn_s = 0.0
             if built:
                 self._prepare()
             yield
@@ -215,6 +217,7 @@ class StageRun:
         finally:
             self._close()
             self.files, self._built, self._clock.turn_s = kept
+            self._cpu_s, self._memory_mb = used
             self._fallen = None
 
     def _read(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
@@ -264,8 +267,9 @@ class StageRun:
             with contextlib.suppress(ValueError):  # builtins without a signature
                 inspect.signature(function).bind(*args, **kwargs)
             if isinstance(asked := getattr(function, "__self__", function), Lm):
-                bound = inspect.signature(function).bind(*args, **kwargs)
-                asked.check(*bound.args, **bound.kwargs)
+                prompts, *_ = inspect.signature(function).bind(*args, **kwargs).args
+                _require_prompts(prompts, many=asked is not function)
+                asked.check(prompts, **{k: v for k, v in kwargs.items() if k not in ("prompt", "prompts")})
         except (TypeError, ValueError, Invalid) as error:
             return ["raised", f"{name}: {error}"]
         try:
@@ -316,6 +320,12 @@ class StageRun:
             node_class=machine.node_class(),
             **facts,
         )
+
+
+def _require_prompts(prompts: Any, *, many: bool) -> None:
+    """Raises ValueError where a candidate gives a model lent to it a list for a prompt, or text for a list of them."""
+    if isinstance(prompts, str) is many:
+        raise ValueError("many() takes a list of prompts" if many else "a prompt must be text; many() takes a list")
 
 
 def _mean_metrics(cases: list[Case]) -> dict[str, float]:

@@ -7,6 +7,7 @@ socket closes or the thread that started it does. Candidates run in processes th
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import pickle
@@ -51,8 +52,12 @@ class Worker:
         self._zygote.close()
         self._zygote = Zygote(self._zygote.level, problem)
         self._zygote.start()  # imports while evaluator.py does
-        scorer = Scorer(problem)
-        self._zygote.wait_ready()
+        try:
+            scorer = Scorer(problem)
+            self._zygote.wait_ready()
+        except EvaluatorError:
+            unload(problem)
+            raise
         self._scorer = scorer
         return scorer
 
@@ -83,14 +88,12 @@ def tried(wanted: str) -> tuple[str, dict[str, str]]:
 def _try(level: str) -> str:
     if level == "bare":
         return ""
-    zygote = Zygote(level)
     try:
-        zygote.start()
-        zygote.wait_ready()
+        with contextlib.closing(Zygote(level)) as zygote:
+            zygote.start()
+            zygote.wait_ready()
     except (EvaluatorError, OSError) as error:
         return str(error)
-    finally:
-        zygote.close()
     return ""
 
 
@@ -106,6 +109,8 @@ def serve(channel: wire.Channel, wanted: str) -> None:
                 scorer = worker.prepare(job.problem)
             except EvaluatorError as error:
                 outcome = StageOutcome(stage=job.stage, status=Status.EVALUATOR_ERROR, feedback=str(error))
+            except OSError:  # a full disk, a mount that this node lacks: nobody's fault
+                outcome = StageOutcome(stage=job.stage, status=Status.INFRA, feedback=traceback.format_exc()[-TRACE:])
             else:
                 channel.send(["began"])
                 outcome = worker.run(scorer, job)

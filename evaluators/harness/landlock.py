@@ -7,7 +7,6 @@ nobody but by a rule of its own.
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import os
 import stat
 import struct
@@ -32,16 +31,14 @@ def abi() -> int:
 
 
 class Ruleset:
-    """What may be opened; made once, applied by each candidate's process to itself."""
+    """What may be opened; made and applied by each candidate's process itself."""
 
     def __init__(self) -> None:
         version = abi()
         self._all = next(rights for least, rights in sorted(ALL.items(), reverse=True) if version >= least)
         attributes = struct.pack("QQQ", self._all, NETWORK if version >= 4 else 0, SCOPES if version >= 6 else 0)
         size = 24 if version >= 6 else 16 if version >= 4 else 8
-        made = syscall(LANDLOCK_CREATE, attributes, ctypes.c_size_t(size), 0)
-        self._descriptor = fcntl.fcntl(made, fcntl.F_DUPFD_CLOEXEC, 100)  # out of the way of a candidate's channel
-        os.close(made)
+        self._descriptor = syscall(LANDLOCK_CREATE, attributes, ctypes.c_size_t(size), 0)
 
     def allow(self, path: str, write: bool = False) -> None:
         """Grants reading and running, or everything, beneath a path that exists."""

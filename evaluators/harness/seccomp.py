@@ -17,7 +17,6 @@ import struct
 from .kernel import MACHINE, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, prctl
 
 ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-X32 = 0x40000000
 NEWEST = 462
 ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 LOAD, EQUAL, GREATER_EQUAL, ANY_BIT, AND, RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
@@ -48,7 +47,7 @@ REFUSED = {
     "kexec_load": (246, 104), "kexec_file_load": (320, 294), "add_key": (248, 217), "request_key": (249, 218),
     "keyctl": (250, 219), "personality": (135, 92), "syslog": (103, 116), "vhangup": (153, 58),
     "settimeofday": (164, 170), "clock_settime": (227, 112), "adjtimex": (159, 171), "clock_adjtime": (305, 266),
-    "setsockopt": (54, 208), "iopl": (172, -1), "ioperm": (173, -1), "lookup_dcookie": (212, 18), "memfd_create": (319, 279),
+    "iopl": (172, -1), "ioperm": (173, -1), "lookup_dcookie": (212, 18), "memfd_create": (319, 279),
     "inotify_init": (253, -1), "inotify_init1": (294, 26), "inotify_add_watch": (254, 27),
     "sync": (162, 81), "syncfs": (306, 267), "memfd_secret": (447, 447), "shmget": (29, 194), "semget": (64, 190),
     "msgget": (68, 186), "mq_open": (240, 180),
