@@ -30,7 +30,7 @@ from evolve.search import Schedule, Strategy, rules
 
 CONFIGS = "configs"  # the package of the YAML files; named here only
 FREE = ("param", "stage")  # sections whose keys are the problem's own
-RESUMABLE = ("budget", "llm", "evaluator", "tracking")
+RESUMABLE = ("budget", "llm", "evaluator")
 GROUPS = ("llm", "evaluator", "database", "selection", "schedule", "budget")
 
 

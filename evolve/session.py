@@ -17,11 +17,15 @@ async def run(
     words: Sequence[str], screen: Screen, config_dirs: Sequence[str] = (), run_dir: Path | None = None
 ) -> Ended:
     """Starts a new run (or goes on with the one in `run_dir` where on_existing=resume)."""
-    return await run_composed(configuration.compose(words, config_dirs), words, screen, run_dir)
+    return await run_composed(configuration.compose(words, config_dirs), words, screen, run_dir, config_dirs)
 
 
 async def run_composed(
-    config: Mapping[str, Any], words: Sequence[str], screen: Screen, run_dir: Path | None = None
+    config: Mapping[str, Any],
+    words: Sequence[str],
+    screen: Screen,
+    run_dir: Path | None = None,
+    config_dirs: Sequence[str] = (),
 ) -> Ended:
     setup = configuration.build(config, words)
     run_id = rundir.new_id(setup.problem.name)
@@ -29,7 +33,7 @@ async def run_composed(
     folder = run_dir or given or Path("runs") / run_id
     if config["on_existing"] == "resume" and (folder / rundir.FILE).exists():
         taken = [word for word in words if word.split("=")[0].split(".")[0] in configuration.RESUMABLE]
-        return await resume(str(folder), taken, screen)
+        return await resume(str(folder), taken, screen, config_dirs)
     return await launch.start(setup, run_id, folder, configuration.database_url(config, folder), screen)
 
 

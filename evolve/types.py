@@ -17,7 +17,7 @@ HOLDOUT = "holdout"
 
 
 class Status(StrEnum):
-    """What became of a candidate; the table in docs/concepts.md says when each applies."""
+    """What became of a candidate; the table in docs/problems.md says when each applies."""
 
     OK = "ok"
     REJECTED = "rejected"

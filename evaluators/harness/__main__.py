@@ -40,6 +40,7 @@ class Zygote:
         try:
             self._answer()
         finally:
+            signal.set_wakeup_fd(-1)  # SIGTERM may come after this object is gone
             if self._guard:
                 if self._child:
                     self._guard.end(self._child)

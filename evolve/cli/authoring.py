@@ -25,7 +25,7 @@ from evolve.errors import ProblemError, RunError, UsageError
 from evolve.lineage import Run
 from evolve.problem import Problem, find_problem, load_problem, problem_names
 from evolve.proposer import build, tokens
-from evolve.runner import confirm, rundir
+from evolve.runner import confirm, launch, rundir
 from evolve.runner.asks import alone
 from evolve.runner.launch import Setup
 from evolve.search import Search
@@ -100,7 +100,7 @@ def check(arguments: argparse.Namespace) -> int:
 def _setup(problem: str, words: list[str]) -> Setup:
     for word in words:
         if word.split(".")[0] not in (*config.FREE, "evaluator"):
-            raise UsageError(f"{word}: check takes param.NAME=VALUE and stage.NAME.KEY=VALUE")
+            raise UsageError(f"{word}: check takes param.NAME=VALUE, stage.NAME.KEY=VALUE and evaluator.KEY=VALUE")
     return config.build(config.compose([f"problem={find_problem(problem)}", "evaluator.workers=1", *words]))
 
 
@@ -282,7 +282,9 @@ def _next_prompt(ref: rundir.RunRef) -> Prompt:
     """Returns the prompt that a resume of the run would send next, were it asked for one more candidate."""
     run = Run(ref, ref.open())
     row = run.row()
+    run.best()  # there is nothing to propose from without one
     setup = config.build({**row["config"], "problem": row["problem_path"]})
+    launch.checked(setup, row)
     search = Search.load(run.store.events(run.run_id), **setup.search_settings)
     return _built(setup.problem, search, None, run)
 

@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-from evolve.errors import RunError, StoreError, UsageError
+from evolve.errors import EvolveError, RunError, StoreError, UsageError
 from evolve.llm.provider import Provider
 from evolve.population import Store, Writer, create_run, delete_run
 from evolve.population.store import Row
@@ -28,8 +28,9 @@ from evolve.runner.asks import Asks, Question, alone
 from evolve.runner.budget import Budget, Spent
 from evolve.runner.calls import EVALUATE
 from evolve.runner.pending import read_pending
-from evolve.runner.runner import Evaluator, Runner
+from evolve.runner.runner import HEARTBEAT_S, Evaluator, Runner
 from evolve.search import Search
+from evolve.search.randomness import draw_seed
 from evolve.types import Candidate, Evaluation, Files, StageOutcome, Status
 
 DISTRIBUTION = "evolve-engine"
@@ -81,8 +82,9 @@ async def start(setup: Setup, run_id: str, folder: Path, url: str, screen: Scree
             writer = Writer(store, ref.run_id)
             writer.claim()
             try:
-                runner = _runner(setup, Search(**setup.search_settings), store, writer, Spent(), screen)
-                return await _carry_out(runner, ref, screen, founding)
+                async with _kept(writer):
+                    runner = _runner(setup, Search(**setup.search_settings), store, writer, Spent(), screen)
+                    return await _carry_out(runner, ref, screen, founding)
             except BaseException:
                 with suppress(StoreError):
                     writer.release("interrupted")
@@ -100,8 +102,10 @@ async def resume(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen)
     state = "interrupted" if before == "running" else before
     try:
         search = Search.load(store.events(ref.run_id), **setup.search_settings)
-        measured_on = store.measured_on(ref.run_id, setup.problem.comparable_on)
-        async with _started(setup, not search.size, measured_on) as founding:  # killed before it had any
+        model = setup.problem.comparable_on
+        measured_on = "" if model == "any" else store.measured_on(ref.run_id, model)
+        # founding: killed before it had any
+        async with _kept(writer), _started(setup, not search.size, measured_on) as founding:
             _show_price(setup, screen)
             spent = _spent(store, ref.run_id, search.open())
             runner = _runner(setup, search, store, writer, spent, screen, resumed=True)
@@ -119,6 +123,26 @@ async def resume(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen)
 
 
 # ---------------------------------------------------------------- parts
+
+
+@asynccontextmanager
+async def _kept(writer: Writer) -> AsyncIterator[None]:
+    """Runs the writer's thread and renews its lease, whatever the block waits for."""
+    writer.start()
+    heart = asyncio.create_task(_beat(writer))
+    try:
+        yield
+    finally:
+        heart.cancel()
+        await asyncio.gather(heart, return_exceptions=True)
+        writer.close()
+
+
+async def _beat(writer: Writer) -> None:
+    with suppress(EvolveError):  # whoever writes next is told
+        while True:
+            await writer.write()
+            await asyncio.sleep(HEARTBEAT_S)
 
 
 @asynccontextmanager
@@ -207,7 +231,7 @@ async def _founders(
             files,
             candidate=index + 1,
             thresholds={},
-            draw_seed=index,
+            draw_seed=draw_seed(setup.search_settings["seed"], index + 1),
             done=(),
             on_stage=lambda outcome: None,
             serve=serving(index + 1),
@@ -233,8 +257,9 @@ async def _founders(
 async def _again(
     setup: Setup, files: Files, index: int, serve: Callable[[Question], Awaitable[Any]], replicate: int
 ) -> StageOutcome:
+    seed = draw_seed(setup.search_settings["seed"], index + 1)
     return await setup.evaluator.measure(
-        setup.problem, files, candidate=index + 1, draw_seed=index, replicate=replicate, serve=serve
+        setup.problem, files, candidate=index + 1, draw_seed=seed, replicate=replicate, serve=serve
     )
 
 
@@ -351,20 +376,16 @@ async def _carry_out(
     runner: Runner, ref: rundir.RunRef, screen: Screen, founding: Founding | None, **settings: Any
 ) -> Ended:
     """Runs to the end; a resumed run (without founders) first keeps the settings that it goes on with."""
-    runner.writer.start()
-    try:
-        with _log_file(ref), _signals(runner, founding), screen.watch(runner):
-            runner.note("isolation", runner.evaluator.isolation)
-            if settings:
-                await runner.writer.write(runner.writer.calls_lost(), runner.writer.run_columns(**settings))
-            if founding is not None:
-                runner.found(await founding.founders(runner.asks))
-            await runner.run()
-            if ref.folder and runner.state != "failed" and (best := runner.search.best):
-                with suppress(OSError):  # a full disk; the program is in the database
-                    rundir.write_best(ref.folder, runner.store.candidate(ref.run_id, best).files)
-    finally:
-        runner.writer.close()
+    with _log_file(ref), _signals(runner, founding), screen.watch(runner):
+        runner.note("isolation", runner.evaluator.isolation)
+        if settings:
+            await runner.writer.write(runner.writer.calls_lost(), runner.writer.run_columns(**settings))
+        if founding is not None:
+            runner.found(await founding.founders(runner.asks))
+        await runner.run()
+        if ref.folder and runner.state != "failed" and (best := runner.search.best):
+            with suppress(OSError):  # a full disk; the program is in the database
+                rundir.write_best(ref.folder, runner.store.candidate(ref.run_id, best).files)
     return Ended(state=runner.state, reason=runner.reason, ref=ref, fault=runner.fault)
 
 
@@ -415,7 +436,7 @@ def _log_file(ref: rundir.RunRef) -> Iterator[None]:
         handler.close()
 
 
-def checked(setup: Setup, row: Row) -> None:
+def checked(setup: Setup, row: Row | Mapping[str, Any]) -> None:
     """Raises RunError when the problem's content is not the one that the run was made with."""
     if setup.problem.hash != row["problem_hash"]:
         raise RunError(

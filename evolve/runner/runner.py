@@ -23,7 +23,7 @@ from evolve.runner.calls import OutOfMoney
 from evolve.runner.meter import Meter
 from evolve.runner.pending import InFlight, Proposed
 from evolve.search import Search
-from evolve.search.randomness import entropy, generator
+from evolve.search.randomness import draw_seed, entropy
 from evolve.types import (
     Candidate,
     Completion,
@@ -202,7 +202,8 @@ class Runner:
             proposed = Proposed(files=files, title=title)
             self._in_flight[candidate] = InFlight(proposed=proposed)
             for outcome in evaluation.stages:
-                self.asks.remember(outcome.stage, outcome.curve)
+                if not outcome.replicate:
+                    self.asks.remember(outcome.stage, outcome.curve)
             changes += [
                 self.writer.candidate(candidate, "initial", island=islands[0] if islands else 0),
                 self.writer.log([self._proposed_event(candidate, proposed)]),
@@ -411,7 +412,7 @@ class Runner:
                 flight.proposed.files,
                 candidate=candidate,
                 thresholds=flight.request.thresholds,
-                draw_seed=self._draw_seed(candidate),
+                draw_seed=draw_seed(self.search.seed, candidate),
                 done=[o for o in flight.measured if o.replicate < self._replicates(o.stage)],
                 on_stage=lambda outcome: self._measured(candidate, outcome),
                 serve=self.asks.of(candidate),
@@ -425,11 +426,8 @@ class Runner:
 
     async def _measure(self, candidate: int, files: Files, **what: Any) -> StageOutcome:
         """Runs the last stage alone, as one more `replicate` or as the `holdout`."""
-        what |= {"draw_seed": self._draw_seed(candidate), "serve": self.asks.of(candidate)}
+        what |= {"draw_seed": draw_seed(self.search.seed, candidate), "serve": self.asks.of(candidate)}
         return await self.evaluator.measure(self.problem, files, candidate=candidate, **what)
-
-    def _draw_seed(self, candidate: int) -> int:
-        return int(generator(self.search.seed, "draw", candidate).integers(2**63))
 
     def _replicates(self, stage: str) -> int:
         return self.problem.stage(stage).replicates
@@ -478,6 +476,8 @@ class Runner:
         files = self._candidates([candidate])[candidate].files
         with self.evaluator_meter.occupied():
             outcome = await self._measure(candidate, files, holdout=True)
+        if candidate in self.asks.cut:  # what it asked came too late
+            return
         self.spent.evaluations += 1
         self._write(self._stage(candidate, outcome), self._no_checkpoints(candidate))
 
@@ -538,6 +538,8 @@ class Runner:
     def _candidates(self, ids: Sequence[int]) -> dict[int, Candidate]:
         """Returns candidates from memory or the database (told ones only change by rescoring)."""
         found = {candidate: cached for candidate in ids if (cached := self._cache.get(candidate))}
+        for candidate in found:
+            self._cache.move_to_end(candidate)
         missing = [candidate for candidate in ids if candidate not in found]
         if missing:
             read = self.store.candidates(self.writer.run_id, missing)
@@ -562,7 +564,7 @@ class Runner:
             await self._write(self._progress())
             self._pump()  # a budget of seconds may have been reached
 
-    def _progress(self) -> Any:
+    def _progress(self) -> Change:
         meters = {"llm": self.llm_meter, "judges": self.judge_meter, "evaluators": self.evaluator_meter}
         busy = {pool: meter.busy_s() for pool, meter in meters.items()}
         busy |= {f"{pool.removesuffix('s')}_slots": meter.slots for pool, meter in meters.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from collections import Counter
 from dataclasses import replace
@@ -361,3 +362,20 @@ async def test_stages_that_report_are_stopped_early_and_the_rungs_outlive_the_ru
     again = run.screen.runner.asks._halving._seen
     assert all(set(values) <= set(again[key]) for key, values in seen.items())
     assert sum(map(len, again.values())) - sum(map(len, seen.values())) in (0, 1, 2, 3)
+
+
+async def test_the_lease_is_kept_while_initial_programs_wait_for_their_judge(tmp_path, monkeypatch):
+    monkeypatch.setattr("evolve.runner.launch.HEARTBEAT_S", 0.01)
+    beats: list[float] = []
+
+    class Patient(Scripted):
+        async def complete(self, prompt: Prompt, *, call: str) -> Completion:
+            while len(set(beats)) < 3 and not self.calls:
+                await asyncio.sleep(0.01)
+                with contextlib.closing(store_of(run)) as stored:
+                    beats.append(stored.run(RUN)["heartbeat_at"])
+            return await super().complete(prompt, call=call)
+
+    run = judged(tmp_path, 3, provider=Patient(script, concurrency=2))
+    assert (await asyncio.wait_for(run.start(), 30)).state == "finished"
+    assert len(set(beats)) >= 3
