@@ -213,7 +213,8 @@ IMAGES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8")
 class Candidate:
     """A proposed genome with its lineage, as the population gives it back. Initial programs have origin `initial`.
 
-    `artifacts` are those of the last stage's first replicate.
+    `artifacts` and `instances` are those of the last stage's first replicate; `turn_s` maps a stage to the seconds of the
+    candidate's own turns; `behaves_as` is the first candidate that had the same score on every instance.
     """
 
     id: int
@@ -235,12 +236,43 @@ class Candidate:
     stderr: float | None = None
     n: int | None = None
     artifacts: tuple[Artifact, ...] = ()
+    instances: tuple[Mapping[str, Any], ...] = ()
+    turn_s: Mapping[str, float] = field(default_factory=dict)
+    behaves_as: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """Says which call of a run this is: `id` counts them all, `number` those of its candidate for one purpose, from 0.
+
+    `run` is the run's id, `where` the words by which a command names the run. `stage`, `replicate` and `instance` (-1: before
+    the first) are of a call that an evaluation makes.
+    """
+
+    id: int
+    run: str = ""
+    where: str = ""
+    candidate: int = 0
+    purpose: str = "propose"
+    number: int = 0
+    stage: str = ""
+    replicate: int = 0
+    instance: int = -1
+
+    @property
+    def name(self) -> str:
+        """What marks the call where its transport has room for a mark."""
+        return f"{self.run}/{self.id}"
+
+
+SEPARATOR = "\n---\n"  # between the parts of a prompt that is one text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
     """What a provider is asked: the rendered text, and the same facts as data for providers that read no prose.
 
+    `turns` are what was answered and replied before in the same conversation: (answer, reply) pairs, the oldest first.
     `blocks` names each part of the text in order (`evolve prompt` counts them). `parent` and `inspirations` are files,
     `editable` the paths that may change, `seed` the run's seed for this candidate. `temperature` stands
     above the provider's own, `max_tokens` below it.
@@ -248,6 +280,7 @@ class Prompt:
 
     system: str
     user: str
+    turns: tuple[tuple[str, str], ...] = ()
     blocks: tuple[tuple[str, str], ...] = ()
     operator: str = "diff"
     parent: Files = field(default_factory=dict)
@@ -257,13 +290,23 @@ class Prompt:
     temperature: float | None = None
     max_tokens: int | None = None
 
+    @property
+    def text(self) -> str:
+        """All of it as one text: the system part, the user part, then each answer and reply."""
+        return SEPARATOR.join([self.system, self.user, *(part for turn in self.turns for part in turn)])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """What a provider answered, with what it used; `cost_usd` is None where no price is known."""
+    """What a provider answered, with what it used; `cost_usd` is None where no price is known.
+
+    `tokens_cached` are those of `tokens_in` that the provider had read before. `call` is the id of the call that brought it.
+    """
 
     text: str
     model: str = ""
     tokens_in: int = 0
     tokens_out: int = 0
+    tokens_cached: int = 0
     cost_usd: float | None = None
+    call: int = 0

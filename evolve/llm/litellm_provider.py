@@ -21,8 +21,9 @@ from typing import Any
 from evolve import checks
 from evolve.errors import FatalError, ProviderError, TransientError, UsageError
 from evolve.llm.price import Price, tokens_bound
+from evolve.llm.provider import Provider
 from evolve.llm.redact import one_line
-from evolve.types import Completion, Prompt
+from evolve.types import Call, Completion, Prompt
 
 OWNED = frozenset({
     "api_base", "api_key", "base_url", "drop_params", "fallbacks", "max_completion_tokens", "max_retries", "max_tokens",
@@ -41,7 +42,7 @@ NOISE = ("`ReadOnly` qualifier", "Pydantic serializer warnings")
 PREFIX = re.compile(r"^(?:(?:litellm\.)?\w*?(?: ?Error|Exception|Timeout)(?: -|:)\s*)+")
 
 
-class LiteLLM:
+class LiteLLM(Provider):
     """A provider that makes one attempt through litellm.
 
     `max_tokens` caps an answer and so its price. `price` (`input_usd_per_mtok`, `output_usd_per_mtok`) stands above
@@ -96,14 +97,14 @@ class LiteLLM:
         """Imports litellm and checks model, key and options, all in a thread."""
         await _in_a_daemon(self._open)
 
-    async def complete(self, prompt: Prompt, *, call: str) -> Completion:
+    async def complete(self, prompt: Prompt, *, call: Call) -> Completion:
         """Makes one attempt, marked by the header X-Evolve-Call.
 
         Raises plain ProviderError for what is wrong with this prompt only: too long, or refused by a content policy.
         """
         if self._litellm is None:
             raise RuntimeError("LiteLLM.complete was called before start")
-        headers = {**self._params.get("extra_headers", {}), "X-Evolve-Call": call}
+        headers = {**self._params.get("extra_headers", {}), "X-Evolve-Call": call.name}
         arguments = self._arguments | self._asked(prompt) | {"messages": _messages(prompt), "extra_headers": headers}
         try:
             async with asyncio.timeout(self._timeout_s):

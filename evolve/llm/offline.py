@@ -11,22 +11,23 @@ from evolve import checks
 from evolve.errors import FatalError, ProviderError
 from evolve.llm.mutation import mutate
 from evolve.llm.program import read
+from evolve.llm.provider import Provider
 from evolve.source import regions
-from evolve.types import Completion, Prompt
+from evolve.types import Call, Completion, Prompt
 
 FENCE = re.compile(r"<{5,} ?SEARCH|={5,}\s*$|>{5,} ?REPLACE")  # a line that the blocks' format would read as its own
 TRIES = 10  # for a change that the blocks can express
 
 
-class Offline:
+class Offline(Provider):
     """Mutates the parent, or crosses it with an inspiration, by random edits that follow from `prompt.seed` alone.
 
     `mutations` is the mean number of edits per child, at least 1. Needs no network and no key, and costs nothing.
     """
 
     model = "offline"
-    attempts = 1
     evaluation_concurrency = 0
+    converses = False
 
     def __init__(self, mutations: float = 1.7, concurrency: int = 2):
         checks.number("llm.mutations", mutations, 1)
@@ -34,18 +35,9 @@ class Offline:
         self.mutations = mutations
         self.concurrency = concurrency
 
-    async def start(self) -> None:
-        pass
-
-    async def complete(self, prompt: Prompt, *, call: str) -> Completion:
+    async def complete(self, prompt: Prompt, *, call: Call) -> Completion:
         text = await asyncio.to_thread(answer, prompt, self.mutations)
         return Completion(text=text, model=self.model, cost_usd=0.0)
-
-    def ceiling_usd(self, prompt: Prompt) -> float | None:
-        return 0.0
-
-    async def close(self) -> None:
-        pass
 
 
 def answer(prompt: Prompt, mutations: float) -> str:

@@ -6,17 +6,20 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from evolve.errors import FatalError
-from evolve.types import Completion, Prompt
+from evolve.llm.provider import Provider
+from evolve.types import Call, Completion, Prompt
 
 Script = Sequence[str | Exception] | Callable[[Prompt, str], str]
 
 
-class Scripted:
-    """Answers from a list, used up in order of arrival, or from a function of (prompt, call); costs nothing.
+class Scripted(Provider):
+    """Answers from a list, used up in order of arrival, or from a function of (prompt, the call's name); costs nothing.
 
     An exception in the list is raised in its turn, as is what the function raises. `prompts` and `calls` hold what was
     asked.
     """
+
+    attempts = 3
 
     def __init__(
         self,
@@ -30,31 +33,20 @@ class Scripted:
         self.model = model
         self.concurrency = concurrency
         self.evaluation_concurrency = concurrency if evaluation_concurrency is None else evaluation_concurrency
-        self.attempts = 3
         self.prompts: list[Prompt] = []
         self.calls: list[str] = []
         self._answers = answers
         self._latency_s = latency_s
 
-    async def start(self) -> None:
-        """Does nothing."""
-
-    async def complete(self, prompt: Prompt, *, call: str) -> Completion:
+    async def complete(self, prompt: Prompt, *, call: Call) -> Completion:
         """Returns or raises the next answer. Raises FatalError when the list is used up."""
         index = len(self.calls)
         self.prompts.append(prompt)
-        self.calls.append(call)
+        self.calls.append(call.name)
         await asyncio.sleep(self._latency_s)
-        text = self._answer(index, prompt, call)
+        text = self._answer(index, prompt, call.name)
         tokens_in = (len(prompt.system) + len(prompt.user)) // 4
         return Completion(text=text, model=self.model, tokens_in=tokens_in, tokens_out=len(text) // 4, cost_usd=0.0)
-
-    def ceiling_usd(self, prompt: Prompt) -> float | None:
-        """Returns 0."""
-        return 0.0
-
-    async def close(self) -> None:
-        """Does nothing."""
 
     def _answer(self, index: int, prompt: Prompt, call: str) -> str:
         if callable(self._answers):

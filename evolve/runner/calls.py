@@ -14,12 +14,11 @@ from evolve.population import Writer
 from evolve.runner.budget import Budget, Spent
 from evolve.runner.meter import Meter
 from evolve.search.randomness import generator
-from evolve.types import Completion, Prompt
+from evolve.types import Call, Completion, Prompt
 
 BACKOFF_S = 1.0  # before the second attempt at a call; doubled for each further one
 BACKOFF_MOST_S = 60.0
 PROPOSE, EVALUATE = "propose", "evaluate"  # what a call is for
-SEPARATOR = "\n---\n"  # between the system and the user part of a stored prompt
 
 
 class OutOfMoney(Exception):
@@ -100,12 +99,11 @@ class Calls:
         row = {"model": self._provider.model, "reserved_usd": ceiling, **columns}
         self._spent.evaluation_calls += columns["purpose"] == EVALUATE
         with self._reserved(ceiling):
-            text = prompt.system + SEPARATOR + prompt.user
-            await self._writer.write(self._writer.call_sent(call, prompt=text, **row))
+            await self._writer.write(self._writer.call_sent(call, prompt=prompt.text, **row))
             began = self._clock()
             try:
                 with self._meters[columns["purpose"]].occupied():
-                    completion = await self._provider.complete(prompt, call=f"{self._writer.run_id}/{call}")
+                    completion = await self._provider.complete(prompt, call=self._named(call, columns))
             except ProviderError as error:
                 if not isinstance(error, FatalError):  # that one ends the run, and is told then
                     self._note("llm", f"call {call} failed: {error}")
@@ -114,10 +112,14 @@ class Calls:
                 await self._writer.write(self._writer.call_failed(call, str(error), self._clock() - began, kept))
                 return error
             text = completion.text.encode("utf-8", "replace").decode()  # half a character is no text that can be stored
-            completion = replace(completion, text=text)
+            completion = replace(completion, text=text, call=call)
             self._count(completion)
             await self._writer.write(self._writer.call_done(call, completion, self._clock() - began))
             return completion
+
+    def _named(self, call: int, columns: Mapping[str, Any]) -> Call:
+        known = {name: columns[name] for name in Call.__dataclass_fields__ if name in columns}
+        return Call(id=call, run=self._writer.run_id, **known)
 
     @contextmanager
     def _reserved(self, ceiling: float | None) -> Iterator[None]:

@@ -25,6 +25,7 @@ from evolve.runner.pending import InFlight, Proposed
 from evolve.search import Search
 from evolve.search.randomness import draw_seed, entropy
 from evolve.types import (
+    SEPARATOR,
     Candidate,
     Completion,
     Evaluation,
@@ -350,7 +351,7 @@ class Runner:
         )
         if sent is None:
             return prompt
-        system, _, user = sent.partition(calls.SEPARATOR)
+        system, _, user = sent.partition(SEPARATOR)
         return replace(prompt, system=system, user=user)
 
     # ------------------------------------------------------------ from completion to candidate

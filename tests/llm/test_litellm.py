@@ -13,7 +13,7 @@ from evolve.errors import FatalError, ProviderError, TransientError, UsageError
 from evolve.llm.litellm_provider import LiteLLM
 from evolve.llm.price import Price
 from evolve.llm.redact import one_line
-from evolve.types import Prompt
+from evolve.types import Call, Prompt
 from tests.llm_server import LLMServer, Reply
 
 PROMPT = Prompt(system="Improve.", user="Write a better program.")
@@ -34,7 +34,7 @@ async def ask(*replies, model="openai/test", **arguments):
     with LLMServer(list(replies)) as server:
         provider = LiteLLM(model=model, api_base=server.api_base, **arguments)
         await provider.start()
-        return await provider.complete(PROMPT, call="41"), server
+        return await provider.complete(PROMPT, call=Call(id=41)), server
 
 
 def test_importing_the_module_does_not_import_litellm():
@@ -82,7 +82,7 @@ async def test_a_prompt_may_set_its_temperature_and_fewer_tokens(asked, sent):
     with LLMServer(["hello"]) as server:
         provider = LiteLLM(model="openai/test", api_base=server.api_base, max_tokens=1000)
         await provider.start()
-        await provider.complete(replace(PROMPT, temperature=0.7, max_tokens=asked), call="1")
+        await provider.complete(replace(PROMPT, temperature=0.7, max_tokens=asked), call=Call(id=1))
     assert (server.requests[0].body["temperature"], server.requests[0].body["max_tokens"]) == (0.7, sent)
 
 
@@ -92,7 +92,7 @@ async def test_what_a_prompt_asks_and_the_model_does_not_take_is_that_prompts_fa
         provider = LiteLLM(model="openai/o3-mini", api_base=server.api_base)
         await provider.start()
         with pytest.raises(ProviderError, match="temperature") as raised:
-            await provider.complete(replace(PROMPT, temperature=0.7), call="1")
+            await provider.complete(replace(PROMPT, temperature=0.7), call=Call(id=1))
     assert not isinstance(raised.value, FatalError | TransientError)
 
 
@@ -133,7 +133,7 @@ async def test_a_completion_brings_text_tokens_and_price():
     answer, server = await ask(Reply(text="hello", tokens_in=1000, tokens_out=10), price=PRICE, temperature=0.5)
     assert (answer.text, answer.tokens_in, answer.tokens_out) == ("hello", 1000, 10)
     assert answer.cost_usd == pytest.approx(1000 * 2e-6 + 10 * 8e-6)
-    assert server.calls == ["41"]
+    assert server.calls == ["/41"]
     assert server.requests[0].headers["authorization"] == "Bearer none"
     assert server.requests[0].body == {
         "model": "test",
@@ -148,7 +148,7 @@ async def test_the_table_prices_a_known_model_and_its_ceiling_holds():
     with LLMServer([Reply(text="hello", tokens_in=8, tokens_out=1000)]) as server:
         provider = LiteLLM(model="openai/gpt-4o", api_base=server.api_base, max_tokens=1000)
         await provider.start()
-        answer = await provider.complete(PROMPT, call="1")
+        answer = await provider.complete(PROMPT, call=Call(id=1))
     assert answer.cost_usd == pytest.approx(8 * 2.5e-6 + 1000 * 1e-5)
     assert answer.cost_usd <= provider.ceiling_usd(PROMPT) < answer.cost_usd + 0.001
 
@@ -194,7 +194,7 @@ async def test_one_attempt_is_one_request():
         await provider.start()
         for _ in range(2):
             with pytest.raises(TransientError):
-                await provider.complete(PROMPT, call="1")
+                await provider.complete(PROMPT, call=Call(id=1))
     assert len(server.requests) == 2
 
 
@@ -246,7 +246,7 @@ async def test_a_server_that_is_not_there_is_transient():
     provider = LiteLLM(model="openai/test", api_base=server.api_base)
     await provider.start()
     with pytest.raises(TransientError, match="Connection error"):
-        await provider.complete(PROMPT, call="1")
+        await provider.complete(PROMPT, call=Call(id=1))
 
 
 @integration
@@ -254,7 +254,7 @@ async def test_a_call_can_be_cancelled():
     with LLMServer([Reply(fault="stall")]) as server:
         provider = LiteLLM(model="openai/test", api_base=server.api_base)
         await provider.start()
-        call = asyncio.create_task(provider.complete(PROMPT, call="1"))
+        call = asyncio.create_task(provider.complete(PROMPT, call=Call(id=1)))
         assert await asyncio.to_thread(server.wait_requests, 1)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -266,7 +266,7 @@ async def test_calls_overlap():
     with LLMServer(latency_s=0.2) as server:
         provider = LiteLLM(model="openai/test", api_base=server.api_base)
         await provider.start()
-        await asyncio.gather(*(provider.complete(PROMPT, call=str(i)) for i in range(8)))
+        await asyncio.gather(*(provider.complete(PROMPT, call=Call(id=i)) for i in range(8)))
     assert server.peak == 8
 
 

@@ -25,7 +25,7 @@ from evolve.runner.runner import Evaluator
 from evolve.search import Strategy
 from evolve.search.islands import ResetWeakest, Ring
 from evolve.search.selectors import BetterAndRecent, PowerLaw, WeightedOperators
-from evolve.types import Evaluation, Files, Prompt, StageOutcome, Status
+from evolve.types import Call, Evaluation, Files, Prompt, StageOutcome, Status
 
 INITIAL = "def f():\n    return 0\n"
 RUN = "tiny-1"
@@ -150,7 +150,7 @@ class Slow(Scripted):
         super().__init__(answers, concurrency=concurrency)
         self._turns = latency
 
-    async def complete(self, prompt: Prompt, *, call: str) -> Any:
+    async def complete(self, prompt: Prompt, *, call: Call) -> Any:
         await turns(self._turns(prompt))
         return await super().complete(prompt, call=call)
 

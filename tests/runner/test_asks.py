@@ -16,7 +16,7 @@ from evolve.llm.scripted import Scripted
 from evolve.runner import calls as calls_module
 from evolve.runner.budget import Budget
 from evolve.runner.calls import EVALUATE
-from evolve.types import Completion, Evaluation, Prompt, StageOutcome, Status
+from evolve.types import Call, Completion, Evaluation, Prompt, StageOutcome, Status
 from tests.runner.driving import RUN, Case, Judging, answer, calls, case, store_of, value_of
 
 
@@ -74,7 +74,7 @@ class Priced(Scripted):
     def ceiling_usd(self, prompt: Prompt) -> float | None:
         return 0.02
 
-    async def complete(self, prompt: Prompt, *, call: str) -> Completion:
+    async def complete(self, prompt: Prompt, *, call: Call) -> Completion:
         found = await super().complete(prompt, call=call)
         return Completion(text=found.text, tokens_in=10, tokens_out=5, cost_usd=0.01)
 
@@ -182,7 +182,7 @@ async def test_they_have_slots_of_their_own(tmp_path):
     class Peak(Scripted):
         out = peak = 0
 
-        async def complete(self, prompt: Prompt, *, call: str) -> Completion:
+        async def complete(self, prompt: Prompt, *, call: Call) -> Completion:
             judging = prompt.operator == EVALUATE
             self.out += judging
             self.peak = max(self.peak, self.out)
@@ -369,7 +369,7 @@ async def test_the_lease_is_kept_while_initial_programs_wait_for_their_judge(tmp
     beats: list[float] = []
 
     class Patient(Scripted):
-        async def complete(self, prompt: Prompt, *, call: str) -> Completion:
+        async def complete(self, prompt: Prompt, *, call: Call) -> Completion:
             while len(set(beats)) < 3 and not self.calls:
                 await asyncio.sleep(0.01)
                 with contextlib.closing(store_of(run)) as stored:

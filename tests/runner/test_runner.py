@@ -13,7 +13,7 @@ from evolve.errors import FatalError, ProviderError, RunError, TransientError, U
 from evolve.llm.scripted import Scripted
 from evolve.runner import calls as calls_module
 from evolve.runner.budget import Budget, Spent
-from evolve.types import Completion, Prompt, StageOutcome, Status
+from evolve.types import Call, Completion, Prompt, StageOutcome, Status
 from tests.runner.driving import INITIAL, Judging, answer, calls, case, outcomes, rewrite, source, store_of
 
 
@@ -37,7 +37,7 @@ class Priced(Scripted):
     def ceiling_usd(self, prompt: Prompt) -> float | None:
         return self._ceiling
 
-    async def complete(self, prompt: Prompt, *, call: str) -> Completion:
+    async def complete(self, prompt: Prompt, *, call: Call) -> Completion:
         found = await super().complete(prompt, call=call)
         return Completion(text=found.text, tokens_in=10, tokens_out=5, cost_usd=self._cost)
 
