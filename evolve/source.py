@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import warnings
 from collections.abc import Iterable
+from dataclasses import dataclass
+from textwrap import dedent
 from types import CodeType
 
 START, END = "EVOLVE-BLOCK-START", "EVOLVE-BLOCK-END"
@@ -30,6 +34,99 @@ def frozen(text: str) -> list[str]:
         kept += lines[end:start]
         end = stop
     return [line.rstrip() for line in (*kept, *lines[end:])]
+
+
+FAULTS = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
+"""What the parser raises for text that is no Python, or too deep."""
+
+Define = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A statement of a module's top level with its decorators; several on shared lines are one unit (`alone` is false).
+
+    Lines `start` to `stop` (counted from 0) are its own, those from `head` on the comments right above it.
+    """
+
+    node: ast.stmt
+    head: int
+    start: int
+    stop: int
+    names: frozenset[str]
+    alone: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A Python text and its units in order."""
+
+    lines: tuple[str, ...]
+    units: tuple[Unit, ...]
+
+    @classmethod
+    def read(cls, text: str, indented: bool = False) -> Module | None:
+        """Returns the module of a text, which may be `indented` as a whole; None where it is no Python."""
+        for one in dict.fromkeys((text, dedent(text) if indented else text)):
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    body = ast.parse(one).body
+            except FAULTS:
+                continue
+            if "\r" in one.replace("\r\n", "\n") or "\0" in one:
+                return None  # the parser counts other lines than we do
+            lines = [f"{line}\n" for line in one.removesuffix("\n").split("\n")]
+            return cls(tuple(lines), tuple(_units(body, lines)))
+        return None
+
+    @property
+    def definitions(self) -> frozenset[str]:
+        """The names of its functions and classes."""
+        return frozenset(unit.node.name for unit in self.units if isinstance(unit.node, Define))
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All names that its top level binds."""
+        return frozenset().union(*(unit.names for unit in self.units))
+
+    def loads(self) -> frozenset[str]:
+        """Returns the names that it reads anywhere."""
+        return frozenset(node.id for unit in self.units for node in ast.walk(unit.node) if isinstance(node, ast.Name))
+
+
+def _units(body: list[ast.stmt], lines: list[str]) -> list[Unit]:
+    found: list[Unit] = []
+    for node in body:
+        decorators = node.decorator_list if isinstance(node, Define) else []
+        start = min([node.lineno, *(one.lineno for one in decorators)]) - 1
+        end, names = node.end_lineno or node.lineno, frozenset(_bound(node))
+        if found and start < found[-1].stop:
+            last = found.pop()
+            found.append(Unit(last.node, last.head, last.start, end, last.names | names, alone=False))
+            continue
+        head, above = start, found[-1].stop if found else 0
+        while (
+            head > above
+            and lines[head - 1].startswith("#")
+            and not any(sign in lines[head - 1] for sign in (START, END))
+        ):
+            head -= 1
+        found.append(Unit(node, head, start, end, names))
+    return found
+
+
+def _bound(node: ast.AST) -> Iterable[str]:
+    """Yields the names that a statement binds where it stands: not those inside of functions and classes."""
+    if isinstance(node, Define):
+        yield node.name
+    elif isinstance(node, ast.Import | ast.ImportFrom):
+        yield from ((alias.asname or alias.name).partition(".")[0] for alias in node.names)
+    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        yield node.id
+    elif not isinstance(node, ast.Lambda):
+        for inner in ast.iter_child_nodes(node):
+            yield from _bound(inner)
 
 
 def meaning(code: CodeType) -> str:

@@ -7,18 +7,15 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import dedent
 
-from evolve.source import END, START, frozen, meaning
+from evolve.problem import TEXT
+from evolve.proposer.answer import DIVIDER, EditError, Part, headings, parts
+from evolve.proposer.functions import changeable, loses, merge
+from evolve.source import END, FAULTS, START, Module, frozen, meaning
 from evolve.types import Files
 
-TITLE_WORDS = 8
-SEARCH, DIVIDER, REPLACE = (re.compile(sign) for sign in (r"<{5,} ?SEARCH", r"={7}\s*$", r">{5,} ?REPLACE"))
 ALMOST = re.compile(r"<{3,}\s*SEARCH", re.MULTILINE)
-FENCE = re.compile(r"(`{3,})([^`]*)$")
-
-
-class EditError(Exception):
-    """Says why no files came out of a completion; shown to the proposer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,74 +27,47 @@ class Edited:
     hypothesis: str = ""
 
 
-def apply(completion: str, parent: Files, editable: Sequence[str]) -> Edited:
-    """Applies SEARCH/REPLACE blocks, or else fenced whole files, to the parent. Raises EditError with the reason.
+def apply(
+    completion: str, parent: Files, editable: Sequence[str], *, entry: str = "", operator: str = "diff"
+) -> Edited:
+    """Applies SEARCH/REPLACE blocks and fenced files to the parent ({} for none). Raises EditError with the reason.
 
     Every SEARCH must be found, as whole lines, exactly once; only `editable` files change, and in a file with EVOLVE-BLOCK
-    markers only the lines between them.
+    markers only the lines between them. Beside blocks a fence counts only for a file that no block changes, named alone in
+    the line above. A fence of Python that holds only some of a file's functions replaces them by name: always for the
+    operator `functions`, else where as a whole file it would lack what is needed, such as `entry`.
     """
-    lines = completion.replace("\r\n", "\n").splitlines(keepends=True)
-    blocks = _blocks(lines)
-    fences = [] if blocks else _fences(lines)
-    if not blocks and not fences:
-        raise EditError("the answer holds neither a SEARCH/REPLACE block nor a fenced file")
-    files = _diffs(blocks, parent, editable) if blocks else _rewrites(fences, parent, editable)
+    found = parts(completion)
+    blocks = [part for part in found if not part.fenced]
+    files = _diffs(blocks, parent, editable)
+    changed = [path for path in editable if files.get(path) != parent.get(path)]
+    fences = (
+        _beside(found, [path for path in editable if path not in changed])
+        if blocks
+        else _fences(found, parent, editable)
+    )
+    for path, texts in fences.items():
+        files[path] = _fenced(path, texts, parent, entry, operator)
     for path, text in files.items():
         _check_markers(path, parent.get(path, ""), text)
     if all(text.splitlines() == parent.get(path, "").splitlines() for path, text in files.items()):
         raise EditError("the answer changes nothing")
-    return Edited(files=files, **headings((blocks or fences)[0].before))
-
-
-def headings(opening: str) -> dict[str, str]:
-    """Returns the title (cut to 8 words) and the hypothesis that an answer opens with."""
-    found = {}
-    for key in ("title", "hypothesis"):
-        match = re.search(rf"^\W*{key}\W*:[ *]*(.+)$", opening, re.MULTILINE | re.IGNORECASE)
-        found[key] = match.group(1).strip().strip("*").strip() if match else ""
-    found["title"] = " ".join(found["title"].split()[:TITLE_WORDS])
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A block (`old` is its SEARCH) or a fenced file (`old` is the fence's own words); `before` is the prose before it."""
-
-    before: str
-    old: str
-    new: str
+    _check_entry(files, parent, entry)
+    return Edited(files=files, **headings(found[0].before))
 
 
 # ---------------------------------------------------------------- diffs
 
 
-def _blocks(lines: Sequence[str]) -> list[Part]:
-    found: list[Part] = []
-    before, old, new = [], [], []  # type: tuple[list[str], list[str], list[str]]
-    into = before
-    for line in lines:
-        if SEARCH.match(line):
-            if into is not before:
-                raise EditError(f"block {len(found) + 1} is cut off: another one begins before its >>>>>>> REPLACE")
-            into = old
-        elif into is old and DIVIDER.match(line):
-            into = new
-        elif into is new and REPLACE.match(line):
-            found.append(Part("".join(before), "".join(old), "".join(new)))
-            before, old, new = [], [], []
-            into = before
-        else:
-            into.append(line if line.endswith("\n") else line + "\n")
-    if into is not before:
-        raise EditError(f"block {len(found) + 1} is cut off before its >>>>>>> REPLACE")
-    return found
-
-
-def _diffs(blocks: Sequence[Part], parent: Files, editable: Sequence[str]) -> Files:
+def _diffs(blocks: Sequence[Part], parent: Files, editable: Sequence[str]) -> dict[str, str]:
     files = dict(parent)
     for number, block in enumerate(blocks, 1):
         path = _path_before(block.before, files, editable, f"block {number}")
-        files[path] = _replace(files[path], block.old, block.new, f"block {number} ({path})")
+        if path not in files and block.old.strip():
+            raise EditError(f"block {number} changes {path}, which this parent does not have; give the whole file")
+        files[path] = (
+            _replace(files[path], block.old, block.new, f"block {number} ({path})") if path in files else block.new
+        )
     return files
 
 
@@ -112,8 +82,6 @@ def _path_before(text: str, files: Files, editable: Sequence[str], what: str) ->
         raise EditError(f"{what} names no file before it; the editable files are {', '.join(editable)}")
     if path not in editable:
         raise EditError(f"{what} changes {path}, which may not change; editable: {', '.join(editable)}")
-    if path not in files:
-        raise EditError(f"{what} changes {path}, which this parent does not have")
     return path
 
 
@@ -166,39 +134,35 @@ def _replace_loosely(text: str, search: str, replacement: str, what: str) -> str
 # ---------------------------------------------------------------- whole files
 
 
-def _fences(lines: Sequence[str]) -> list[Part]:
-    found: list[Part] = []
-    before: list[str] = []
-    inside: list[str] | None = None
-    ticks, words = "", ""
-    for line in lines:
-        fence = FENCE.match(line.rstrip())
-        if inside is None and fence:
-            inside, (ticks, words) = [], fence.groups()
-        elif inside is None:
-            before.append(line)
-        elif fence and len(fence[1]) >= len(ticks) and not fence[2].strip():
-            found.append(Part("".join(before), words, "".join(inside)))
-            before, inside = [], None
-        else:
-            inside.append(line)
-    if inside is not None:
-        raise EditError(f"fenced file {len(found) + 1} is cut off before its closing ```")
-    return found
+def _beside(found: Sequence[Part], paths: Sequence[str]) -> dict[str, list[str]]:
+    """Returns the whole files that stand beside blocks; other fences illustrate."""
+    files: dict[str, list[str]] = {}
+    for number, part in enumerate(found, 1):
+        path = next((path for path in paths if part.fenced and _named_alone(path, part)), None)
+        if path is not None:
+            files.setdefault(path, []).append(_whole(part, number))
+    return files
 
 
-def _rewrites(fences: Sequence[Part], parent: Files, editable: Sequence[str]) -> Files:
-    files = dict(parent)
-    if len(editable) == 1 and not any(_named(fence, editable) for fence in fences):
-        longest = max((fence.new for fence in fences), key=len)
-        files[editable[0]] = _inside_markers(longest, parent.get(editable[0], ""))
-        return files
+def _fences(fences: Sequence[Part], parent: Files, editable: Sequence[str]) -> dict[str, list[str]]:
+    """Returns the texts that an answer of fences alone gives for each file, in their order."""
+    files: dict[str, list[str]] = {}
+    only = len(editable) == 1 and not any(_named(fence, editable) for fence in fences)
     for number, fence in enumerate(fences, 1):
-        path = _named(fence, editable)
+        text = _whole(fence, number)
+        path = editable[0] if only else _named(fence, editable) or _defined(text, parent, editable)
         if path is None:
             raise EditError(f"fenced file {number} is named by no editable path; editable: {', '.join(editable)}")
-        files[path] = _inside_markers(fence.new, parent.get(path, ""))
+        files.setdefault(path, []).append(text)
     return files
+
+
+def _whole(fence: Part, number: int) -> str:
+    if fence.cut:
+        raise EditError(f"fenced file {number} is cut off before its closing ```")
+    if ALMOST.search(fence.new):
+        raise EditError("the fenced file holds a SEARCH line; a block is <<<<<<< SEARCH, =======, >>>>>>> REPLACE")
+    return fence.new
 
 
 def _named(fence: Part, editable: Sequence[str]) -> str | None:
@@ -207,13 +171,50 @@ def _named(fence: Part, editable: Sequence[str]) -> str | None:
     return next((path for path in editable if re.search(rf"(?<![\w/.-]){re.escape(path)}(?![\w/-])", near)), None)
 
 
+def _named_alone(path: str, fence: Part) -> bool:
+    above = fence.before.rstrip().rpartition("\n")[2]
+    return _last_named(path, fence.old) >= 0 or re.fullmatch(rf"\W*(file\W+)?{re.escape(path)}\W*", above) is not None
+
+
+def _defined(text: str, parent: Files, editable: Sequence[str]) -> str | None:
+    """Returns the only editable file that has functions or classes of a text."""
+    module = Module.read(text, indented=True)
+    having = [path for path in editable if module and module.definitions & set(changeable(parent.get(path, "")))]
+    return having[0] if len(having) == 1 else None
+
+
+def _fenced(path: str, texts: Sequence[str], parent: Files, entry: str, operator: str) -> str:
+    """Returns a file of the texts that an answer gives for it: as a whole, or merged by name into the parent's."""
+    text, old = _joined(path, texts), parent.get(path, "")
+    if (
+        START in text
+        and START in old
+        and not any(line for line in frozen(text) if START not in line and END not in line)
+    ):
+        text = "".join(line for line in text.splitlines(keepends=True) if START not in line and END not in line)
+    by_name = operator == "functions" or loses(old, text, entry)
+    if not path.endswith(".py") or path not in parent or START in text or not by_name:
+        return _inside_markers(text, old)
+    return merge(path, old, text)
+
+
+def _joined(path: str, texts: Sequence[str]) -> str:
+    """Returns the longest of several texts, or in Python all with definitions where no one has all of them."""
+    longest = max(texts, key=len)
+    modules = [(text, Module.read(text, indented=True)) for text in texts] if path.endswith(".py") else []
+    defining = [(text, module.definitions) for text, module in modules if module and module.definitions]
+    every = frozenset[str]().union(*(names for _, names in defining))
+    whole = [text for text, names in defining if names == every]
+    return (
+        max(whole or [longest], key=len) if whole or not defining else "\n\n".join(dedent(text) for text, _ in defining)
+    )
+
+
 def _inside_markers(text: str, parent: str) -> str:
     """Returns the whole file; an answer without markers, to a file with one block, stands for what is between them.
 
     Such an answer may repeat the lines before and after the block; they are not taken twice.
     """
-    if ALMOST.search(text):
-        raise EditError("the fenced file holds a SEARCH line; a block is <<<<<<< SEARCH, =======, >>>>>>> REPLACE")
     lines = parent.splitlines(keepends=True)
     starts = [i for i, line in enumerate(lines) if START in line]
     ends = [i for i, line in enumerate(lines) if END in line]
@@ -236,6 +237,20 @@ def _check_markers(path: str, before: str, after: str) -> None:
     raise EditError(f"{path}: only lines between {START} and {END} may change; this changes {changed.strip()!r}")
 
 
+def _check_entry(files: Files, parent: Files, entry: str) -> None:
+    """Raises EditError where the answer alone is to blame that no file binds the function which is called."""
+    if not entry.isidentifier() or entry == TEXT or (parent and not _binds(parent, entry)):
+        return
+    if not _binds(files, entry):
+        raise EditError(f"the answer leaves no function `{entry}`, which is what is called")
+
+
+def _binds(files: Files, name: str) -> bool:
+    """Says whether a file may bind a name: one that is no valid Python may."""
+    modules = [Module.read(text) for path, text in files.items() if path.endswith(".py")]
+    return any(module is None or module.names & {name, "*"} for module in modules)
+
+
 # ---------------------------------------------------------------- sameness
 
 
@@ -251,6 +266,6 @@ def _normalised(path: str, text: str) -> str:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 return meaning(compile(text, "", "exec", dont_inherit=True))
-        except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
+        except FAULTS:
             pass  # text that is no Python is compared as text
     return "\n".join(" ".join(line.split()) for line in text.splitlines() if line.strip())

@@ -1,19 +1,34 @@
-"""The prompt: rendered from the text files in templates/, stable parts first, a pure function of what was decided."""
+"""The prompt: rendered from the text files in templates/, stable parts first, a pure function of what was decided.
+
+docs/prompts.md says what a prompt holds, and what is dropped first where it would be longer than its budget.
+"""
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 
 from evolve.problem import TEXT, Problem
-from evolve.source import START
+from evolve.proposer.deleted import absent, listed, restored
+from evolve.proposer.edits import fingerprint
+from evolve.proposer.functions import changeable
+from evolve.proposer.shown import Digits, digits, digits_of, gap, standing, trimmed, wins, worst_lines
+from evolve.proposer.shown import number as number
+from evolve.source import START, Define, Module
 from evolve.types import Artifact, Candidate, Files, Prompt, Status
 
-FEEDBACK_CHARS = 3000
+BUDGET_TOKENS = 12_000  # beyond the parent's own files
+TOKEN_CHARS = 4  # about: no tokenizer is at hand for every model
+FEEDBACK_CHARS, SHORT_CHARS = 3000, 600
 ARTIFACTS_NAMED = 20
 ARTIFACTS_CHARS = 6000  # of all texts that an evaluation left; of each there are Artifact.HEAD at most
+TRIED = 5  # the newest that are left of a long list
+RESTORED = 5
+ANCESTORS = 8
 LANGUAGES = {"py": "python", "cpp": "cpp", "rs": "rust", "js": "javascript", "ts": "typescript", "md": "markdown"}
 
 
@@ -21,31 +36,178 @@ def build(
     problem: Problem,
     *,
     operator: str,
-    parent: Candidate,
+    parent: Candidate | None,
     inspirations: Sequence[Candidate],
     tried: Sequence[Candidate],
+    ancestors: Sequence[Candidate] = (),
     seed: tuple[int, ...] = (),
+    timed: bool = True,
+    budget_tokens: int = BUDGET_TOKENS,
 ) -> Prompt:
-    """Returns the prompt for one proposal."""
-    blocks = [
-        ("problem", _problem(problem)),
-        *(("knowledge", text) for text in [problem.knowledge] if text),
-        *((f"inspiration {c.id}", _inspiration(problem, c, parent)) for c in inspirations),
-        ("parent", _parent(problem, parent)),
-        *(("artifacts", _artifacts(parent.artifacts)) for _ in parent.artifacts[:1]),
-        *(("tried", _tried(problem, parent, tried)) for _ in tried[:1]),
-        ("answer", _answer(problem, operator)),
-    ]
+    """Returns the prompt for one proposal, of at most `budget_tokens` (estimated) beyond the parent's own files.
+
+    `parent` is None for the operator `initial`; `ancestors` are the parent's parent, its parent and so on; without `timed`
+    no measured time is shown. The prompt's operator is another one than asked for where that has nothing to work on:
+    crossover without a second parent is rewrite, functions without functions is diff.
+    """
+    others = _distinct(inspirations, parent)
+    operator = _usable(problem, operator, parent, others)
+    if operator == "crossover":
+        others = others[:1]
+    facts = _Facts(problem, operator, parent, others, tried, ancestors[:ANCESTORS], timed)
+    system = render("system", {})
+    own = sum(len(text.rstrip()) for text in parent.files.values()) if parent else 0
+    blocks = fitted(facts.blocks(budget_tokens), TOKEN_CHARS * budget_tokens + own - len(system))
+    if operator == "crossover" and not any(name == f"inspiration {others[0].id}" for name, _ in blocks):
+        operator, others = "rewrite", []
+        facts = replace(facts, operator=operator, others=others)
+        blocks = fitted(facts.blocks(budget_tokens), TOKEN_CHARS * budget_tokens + own - len(system))
     return Prompt(
-        system=render("system", {}),
+        system=system,
         user="\n\n".join(text for _, text in blocks) + "\n",
         blocks=tuple(blocks),
         operator=operator,
-        parent=parent.files,
-        inspirations=tuple(candidate.files for candidate in inspirations),
+        parent=parent.files if parent else {},
+        inspirations=tuple(candidate.files for candidate in others),
         editable=problem.edit,
         seed=seed,
     )
+
+
+def _distinct(inspirations: Sequence[Candidate], parent: Candidate | None) -> list[Candidate]:
+    """Returns the inspirations that are not the parent's program, nor that of one before."""
+    seen = {fingerprint(parent.files)} if parent else set[str]()
+    found = []
+    for candidate in inspirations:
+        mark = fingerprint(candidate.files)
+        if mark not in seen:
+            found.append(candidate)
+        seen.add(mark)
+    return found
+
+
+def _usable(problem: Problem, operator: str, parent: Candidate | None, others: Sequence[Candidate]) -> str:
+    if parent is None:
+        return "initial"
+    if operator == "crossover" and not others:
+        return "rewrite"
+    return "diff" if operator == "functions" and not _functions(problem, parent) else operator
+
+
+# ---------------------------------------------------------------- the budget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A named part of a prompt. `forms` are its texts, each shorter than the one before, "" for nothing; of several blocks
+    the one with the lowest `rank` is shortened first."""
+
+    name: str
+    forms: tuple[str, ...]
+    rank: int = 0
+
+
+def fitted(blocks: Sequence[Block], chars: int) -> list[tuple[str, str]]:
+    """Returns name and text of the blocks, shortened in the order of their ranks until all of them fit, or none can be."""
+    chosen = {block.name: 0 for block in blocks}
+
+    def left() -> int:
+        texts = (block.forms[chosen[block.name]] for block in blocks)
+        return chars - sum(len(text) + 2 for text in texts if text)  # with the blank line between two
+
+    while left() < 0:
+        longer = [block for block in blocks if chosen[block.name] + 1 < len(block.forms)]
+        if not longer:
+            break
+        chosen[min(longer, key=lambda block: block.rank).name] += 1
+    return [(block.name, text) for block in blocks if (text := block.forms[chosen[block.name]])]
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """All that one prompt is rendered from."""
+
+    problem: Problem
+    operator: str
+    parent: Candidate | None
+    others: Sequence[Candidate]
+    tried: Sequence[Candidate]
+    ancestors: Sequence[Candidate]
+    timed: bool
+
+    def blocks(self, budget_tokens: int) -> list[Block]:
+        """Returns the blocks in their order; docs/prompts.md explains their ranks."""
+        knowledge = _cut(self.problem.knowledge, budget_tokens * TOKEN_CHARS // 3)
+        found = [
+            Block(name="problem", forms=(_problem(self.problem),)),
+            Block(name="knowledge", forms=(knowledge, ""), rank=8),
+            *(self._inspiration(place, candidate) for place, candidate in enumerate(self.others)),
+            *(self._of_parent(self.parent) if self.parent else ()),
+            Block(name="answer", forms=(_answer(self.problem, self.operator, self.parent, self.others),)),
+        ]
+        return [block for block in found if block.forms[0]]
+
+    def _of_parent(self, parent: Candidate) -> list[Block]:
+        instances = worst_lines(self.problem, parent.instances, parent.feedback[:FEEDBACK_CHARS])
+        deleted = listed(absent(parent, self.ancestors))
+        return [
+            Block(
+                name="parent",
+                forms=tuple(self._parent(parent, chars) for chars in (FEEDBACK_CHARS, SHORT_CHARS)),
+                rank=7,
+            ),
+            Block(name="instances", forms=(*(_titled("instances", instances[:n]) for n in (3, 1)), ""), rank=5),
+            Block(
+                name="artifacts", forms=(*(_artifacts(parent.artifacts, n) for n in (ARTIFACTS_CHARS, 0)), ""), rank=2
+            ),
+            Block(
+                name="tried", forms=(*(_tried(self.problem, parent, self.tried[n:]) for n in (0, -TRIED)), ""), rank=3
+            ),
+            Block(name="deleted", forms=(_titled("deleted", [deleted] if deleted else []), ""), rank=1),
+        ]
+
+    @property
+    def _digits(self) -> Digits:
+        shown = [*([self.parent] if self.parent else []), *self.others, *self.tried]
+        return digits_of(self.problem, [candidate.metrics for candidate in shown])
+
+    def _inspiration(self, place: int, candidate: Candidate) -> Block:
+        facts = _standing(self.problem, candidate, self.parent, self._digits)
+        values = {
+            "id": str(candidate.id),
+            "role": "Second parent" if self.operator == "crossover" else "Inspiration",
+            "facts": f"{facts}\n\n" if facts else "",
+        }
+        whole = render("inspiration", {**values, "files": _files(candidate.files, self.problem)})
+        return Block(name=f"inspiration {candidate.id}", forms=(whole, ""), rank=4 if place else 6)
+
+    def _parent(self, parent: Candidate, feedback_chars: int) -> str:
+        facts = [_became(self.problem, parent, self._digits), gap(self.problem, parent.metrics)]
+        if self.operator == "fix":
+            facts.append(_idea(parent))
+        if self.timed:
+            facts.append(_times(self.problem, parent))
+        feedback = trimmed(parent.feedback) if self.operator == "fix" else parent.feedback.strip()
+        facts.append(f"Feedback:\n{_cut(feedback, feedback_chars)}" if feedback else "")
+        back = restored(parent, self.ancestors)[:RESTORED]
+        said = "\n".join(filter(None, facts))
+        return render(
+            "parent",
+            {
+                "id": str(parent.id),
+                "facts": f"{said}\n\n" if said else "",
+                "files": _files(parent.files, self.problem),
+                "restored": f"\n\nIn it again, though deleted earlier in this lineage:\n{listed(back)}" if back else "",
+            },
+        )
+
+
+def _cut(text: str, chars: int) -> str:
+    return text if len(text) <= chars else f"{text[: max(chars - 4, 0)].rstrip()} ..."
+
+
+def _titled(template: str, lines: Sequence[str]) -> str:
+    return render(template, {"lines": "\n".join(lines)}) if lines else ""
 
 
 def render(template: str, values: Mapping[str, str]) -> str:
@@ -58,9 +220,7 @@ def _template(name: str) -> str:
     return (resources.files("evolve.proposer") / "templates" / f"{name}.md").read_text(encoding="utf-8")
 
 
-def number(value: float) -> str:
-    """Returns a number with the digits in which good candidates differ (10 significant ones)."""
-    return f"{value:.10g}"
+# ---------------------------------------------------------------- blocks
 
 
 def _problem(problem: Problem) -> str:
@@ -82,39 +242,41 @@ def _limits(problem: Problem) -> str:
     return ", ".join(f"stage {stage.name} {stage.timeout_s:g} s" for stage in problem.stages)
 
 
-def _inspiration(problem: Problem, candidate: Candidate, parent: Candidate) -> str:
-    return render(
-        "inspiration",
-        {
-            "id": str(candidate.id),
-            "standing": _standing(problem, candidate, parent),
-            "files": _files(candidate.files, problem),
-        },
-    )
+def _became(problem: Problem, parent: Candidate, shown: Digits) -> str:
+    said = standing(problem, parent, shown)
+    return said if parent.status in (Status.OK, None) else f"It ended as {said}."
 
 
-def _standing(problem: Problem, candidate: Candidate, parent: Candidate) -> str:
-    text = _metrics(problem, candidate)
-    if candidate.score is None or parent.score is None or candidate.score == parent.score:
-        return text
-    return f"{text}; {'better' if candidate.score > parent.score else 'worse'} than the parent"
+def _standing(problem: Problem, candidate: Candidate, parent: Candidate | None, shown: Digits) -> str:
+    """Returns a candidate's metrics, how they compare with the parent's, and the instances that it wins."""
+    lines = [standing(problem, candidate, shown)]
+    if parent and candidate.score is not None and parent.score is not None and candidate.score != parent.score:
+        lines[0] += f" ({'better' if candidate.score > parent.score else 'worse'} than the parent)"
+    if parent:
+        lines.append(wins(problem, candidate, parent))
+    return "\n".join(filter(None, lines))
 
 
-def _parent(problem: Problem, parent: Candidate) -> str:
-    lines = [_metrics(problem, parent)]
-    gap = _gap(problem, parent)
-    if gap:
-        lines.append(gap)
-    if parent.feedback:
-        lines.append(f"Feedback:\n{parent.feedback[:FEEDBACK_CHARS]}")
-    return render(
-        "parent", {"id": str(parent.id), "measured": "\n".join(lines) + "\n", "files": _files(parent.files, problem)}
-    )
+def _idea(parent: Candidate) -> str:
+    said = ". ".join(text.strip().rstrip(".") for text in (parent.title, parent.hypothesis) if text.strip())
+    return f"Its idea: {said}." if said else ""
 
 
-def _artifacts(found: Sequence[Artifact]) -> str:
-    """Shows the beginnings of texts while there is room, and names all else."""
-    lines, left = [], ARTIFACTS_CHARS
+def _times(problem: Problem, parent: Candidate) -> str:
+    """Returns the time that the candidate's own turns took, beside the limit of each stage."""
+    used = [
+        f"{stage.name}: {number(float(f'{parent.turn_s[stage.name]:.2g}'))} s of {stage.timeout_s:g} s"
+        for stage in problem.stages
+        if stage.name in parent.turn_s
+    ]
+    return f"Time used: {', '.join(used)}." if used else ""
+
+
+def _artifacts(found: Sequence[Artifact], chars: int) -> str:
+    """Shows the beginnings of texts while there is room, and names all else; "" for no artifact."""
+    if not found:
+        return ""
+    lines, left = [], chars
     for one in sorted(found, key=lambda one: one.name)[:ARTIFACTS_NAMED]:
         lines.append(f"{one.name} ({one.kind}, {one.size:,} bytes)")
         if one.head.strip() and len(one.head) <= left:
@@ -126,32 +288,40 @@ def _artifacts(found: Sequence[Artifact]) -> str:
     return render("artifacts", {"artifacts": "\n".join(lines + more)})
 
 
-def _metrics(problem: Problem, candidate: Candidate) -> str:
-    if candidate.status is not Status.OK:
-        return str(candidate.status)
-    first = {name: candidate.metrics[name] for name in problem.objectives if name in candidate.metrics}
-    return ", ".join(f"{name} = {number(value)}" for name, value in {**first, **candidate.metrics}.items())
-
-
-def _gap(problem: Problem, parent: Candidate) -> str:
-    best = problem.known_best()
-    value = parent.metrics.get(problem.objective)
-    if best is None or value is None or value == best:
-        return ""
-    return f"Gap to the best known: {number(abs(best - value))}."
-
-
 def _tried(problem: Problem, parent: Candidate, tried: Sequence[Candidate]) -> str:
-    return render("tried", {"lines": "\n".join(f"- {_tried_line(parent, child)}" for child in tried)})
+    gains = {child.id: gain for child in tried if (gain := _gain(parent, child)) is not None}
+    shown, metrics = digits(gains.values()), digits_of(problem, [child.metrics for child in tried])
+    lines = []
+    for child in tried:
+        if child.id in gains:
+            result = f"{gains[child.id]:+.{shown}g}" if gains[child.id] else "no change"
+        elif child.status is Status.OK:
+            result = standing(problem, child, metrics)
+        else:
+            result = _failure(parent, child)
+        lines.append(f"- {child.title or f'candidate {child.id}'}: {_behaviour(parent, child) or result}")
+    return _titled("tried", lines)
 
 
-def _tried_line(parent: Candidate, child: Candidate) -> str:
-    title = child.title or f"candidate {child.id}"
-    if child.status is Status.OK and child.score is not None and parent.score is not None:
-        gain = child.score - parent.score
-        return f"{title}: {'no change' if gain == 0 else f'{gain:+.6g}'}"
+def _gain(parent: Candidate, child: Candidate) -> float | None:
+    if child.status is not Status.OK or child.score is None or parent.score is None:
+        return None
+    return float(f"{child.score - parent.score:.12g}")  # without the rounding of the subtraction
+
+
+def _behaviour(parent: Candidate, child: Candidate) -> str:
+    """Says whose scores on every instance a child repeats, "" where it repeats none."""
+    if child.status is not Status.OK or child.behaves_as in (None, child.id):
+        return ""
+    same = child.behaves_as in (parent.id, parent.behaves_as)
+    return f"behaves exactly as {'the parent' if same else f'candidate {child.behaves_as}'}"
+
+
+def _failure(parent: Candidate, child: Candidate) -> str:
+    if child.status is Status.DUPLICATE and child.duplicate_of is not None:
+        return f"duplicate of {'the parent' if child.duplicate_of == parent.id else f'candidate {child.duplicate_of}'}"
     cause = child.feedback.strip().splitlines()[-1][:160] if child.feedback.strip() else ""
-    return f"{title}: {child.status}" + (f" ({cause})" if cause else "")
+    return f"{child.status}" + (f" ({cause})" if cause else "")
 
 
 def _files(files: Files, problem: Problem) -> str:
@@ -164,22 +334,69 @@ def _fenced(path: str, text: str, named: bool) -> str:
     return f"{heading}{ticks}{LANGUAGES.get(path.rpartition('.')[2], '')}\n{text.rstrip()}\n{ticks}"
 
 
-def _answer(problem: Problem, operator: str) -> str:
+def _answer(problem: Problem, operator: str, parent: Candidate | None, others: Sequence[Candidate]) -> str:
     several = len(problem.edit) > 1
-    limits = [f"Only {', '.join(problem.edit)} may change."] if several else []
-    if any(START in text for files in problem.initials for text in files.values()):
+    named = ", its path in the line above" if several else ""
+    functions = _functions(problem, parent) if parent else ""
+    files = render("form_files", {"named": named})
+    blocks = render("form_blocks", {"path_line": "path/of/the/file\n" if several else ""})
+    by_name = render("form_functions", {"named": named, "functions": functions})
+    values = {
+        "limits": "\n".join(_limits_of(problem, parent)),
+        "files": files,
+        "blocks": blocks,
+        "functions_form": by_name,
+        "choice": render("form_choice", {"blocks": blocks, "whole": by_name if functions else files}),
+        "parent": str(parent.id) if parent else "",
+        "partner": str(others[0].id) if others else "",
+        "paths": ", ".join(problem.edit),
+    }
+    return render(operator, values)
+
+
+def _functions(problem: Problem, parent: Candidate) -> str:
+    """Returns the names of the functions and classes that may change, with their file where there are several."""
+    found = {
+        path: changeable(parent.files[path]) for path in problem.edit if path in parent.files and path.endswith(".py")
+    }
+    several = len(problem.edit) > 1
+    return "; ".join(
+        ", ".join(f"`{name}`" for name in names) + (f" of {path}" if several else "")
+        for path, names in found.items()
+        if names
+    )
+
+
+def _limits_of(problem: Problem, parent: Candidate | None) -> list[str]:
+    limits = [f"Only {', '.join(problem.edit)} may change."] if parent and len(problem.edit) > 1 else []
+    if parent and any(START in text for text in parent.files.values()):
         limits.append(
             "Only lines between the EVOLVE-BLOCK-START and EVOLVE-BLOCK-END markers may change; keep the markers."
         )
-    limits.append(_kept(problem))
-    return render(
-        operator,
-        {
-            "limits": "\n".join(limits),
-            "path_line": "path/of/the/file\n" if several else "",
-            "named": ", its path in the line above" if several else "",
-        },
-    )
+    return [*limits, _kept(problem) if parent else _wanted(problem)]
+
+
+def _wanted(problem: Problem) -> str:
+    """Says what a first program must have."""
+    if problem.entry == TEXT:
+        return f"`{_called(problem)}` is read as text, never run."
+    if problem.command:
+        return f"It is run as `{_called(problem)}`."
+    return f"{problem.entry_file or problem.edit[0]} defines the function `{_signature(problem)}`, which is called."
+
+
+def _signature(problem: Problem) -> str:
+    """Returns the entry with its parameters, where an initial program shows them."""
+    for files in problem.initials:
+        module = Module.read(files.get(problem.entry_file, ""))
+        for unit in module.units if module else ():
+            if (
+                isinstance(unit.node, Define)
+                and not isinstance(unit.node, ast.ClassDef)
+                and unit.node.name == problem.entry
+            ):
+                return f"{problem.entry}({ast.unparse(unit.node.args)})"
+    return problem.entry
 
 
 def _called(problem: Problem) -> str:
@@ -197,5 +414,5 @@ def _kept(problem: Problem) -> str:
 
 
 def tokens(text: str) -> int:
-    """Returns about how many tokens a text has (4 characters each: no tokenizer is at hand for every model)."""
-    return -(-len(text) // 4)
+    """Returns about how many tokens a text has."""
+    return -(-len(text) // TOKEN_CHARS)

@@ -43,8 +43,36 @@ def ok(candidate: int, score: float, source: str = SOURCE, **changes: object) ->
 
 
 LEFT = (Artifact.of("gaps.txt", b"0.333 0.138 0.106\n"), Artifact.of("plot.png", b"\x89PNG" + bytes(2000)))
-PARENT = ok(12, 0.05719, feedback="points 8 and 9 are the closest: 0.05719", title="square roots", artifacts=LEFT)
-INSPIRATIONS = [ok(31, 0.1, SOURCE.replace("sqrt", "sin")), ok(40, 0.02, SOURCE.replace("i / n", "i % n"))]
+CASES = tuple(
+    {"name": f"n={n}", "status": status, "metrics": {"least_gap": gap} if gap else {}, "feedback": feedback}
+    for n, status, gap, feedback in [
+        (9, "ok", 0.05719, "points 8 and 9 are the closest: 0.05719"),
+        (10, "ok", 0.0513, "points 9 and 10 are the closest: 0.0513"),
+        (11, "timeout", 0, "0.5 s are over"),
+        (12, "ok", 0.04256, ""),
+    ]
+)
+BETTER = tuple({**case, "status": "ok", "metrics": {"least_gap": 0.05}} for case in CASES)
+PARENT = ok(
+    12,
+    0.05719,
+    feedback="points 8 and 9 are the closest: 0.05719",
+    title="square roots",
+    artifacts=LEFT,
+    instances=CASES,
+    turn_s={"small": 0.0123, "main": 4.267},
+    stage="main",
+)
+OLD = SOURCE.replace("return", "noise = random.random()\n    return")
+ANCESTORS = [
+    ok(9, 0.05, SOURCE.replace("math.sqrt(i / n)", "noise(i) / len(n)")),
+    ok(5, 0.04, OLD),
+    ok(2, 0.03, OLD.replace("    noise", "    rounded = round(n / 2)\n    noise")),
+]
+INSPIRATIONS = [
+    ok(31, 0.1, SOURCE.replace("sqrt", "sin"), instances=BETTER),
+    ok(40, 0.02, SOURCE.replace("i / n", "i % n")),
+]
 TRIED = [
     ok(20, 0.06, title="divide by n - 1"),
     ok(21, 0.05719, title="rename the index"),
@@ -53,24 +81,51 @@ TRIED = [
     Candidate(
         id=24, status=Status.CRASH, title="", feedback="Traceback\n  line 3\nZeroDivisionError: division by zero\n"
     ),
-    Candidate(id=25, status=Status.DUPLICATE, title="the same again"),
+    Candidate(id=25, status=Status.DUPLICATE, title="the same again", duplicate_of=7),
+    ok(26, 0.05719, title="a loop", behaves_as=12),
+    ok(27, 0.05, title="more noise", behaves_as=22),
+    Candidate(id=28, status=Status.DUPLICATE, title="nothing", duplicate_of=12),
 ]
 
 
 def prompt(operator: str = "diff", problem: Problem = PROBLEM, **changes: object) -> Prompt:
-    parts = {"parent": PARENT, "inspirations": INSPIRATIONS, "tried": TRIED, "seed": (1, 2, 3), **changes}
+    parts = {
+        "parent": PARENT,
+        "inspirations": INSPIRATIONS,
+        "tried": TRIED,
+        "ancestors": ANCESTORS,
+        "seed": (1, 2, 3),
+        **changes,
+    }
     return build(problem, operator=operator, **parts)
 
 
-@pytest.mark.parametrize("operator", ["diff", "rewrite", "crossover"])
-def test_the_whole_prompt_is_as_agreed(operator):
-    file = GOLDEN / f"prompt_{operator}.md"
-    found = prompt(operator)
-    text = f"{found.system}\n---\n{found.user}"
+OPERATORS = ["diff", "rewrite", "functions", "crossover", "fix", "simplify", "refine", "best_of", "initial"]
+FAILED = replace(
+    PARENT,
+    status=Status.CRASH,
+    score=None,
+    metrics={},
+    instances=(),
+    hypothesis="Roots spread the points",
+    feedback='  File "initial.py", line 4, in pack\n    return [math.sqrt(i / n)]\nZeroDivisionError: float division by zero\n',
+)
+
+
+def golden(name: str, text: str) -> None:
+    file = GOLDEN / f"{name}.md"
     if os.environ.get("EVOLVE_UPDATE_GOLDEN") == "1":
         file.parent.mkdir(exist_ok=True)
         file.write_text(text)
     assert text == file.read_text()
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_the_whole_prompt_is_as_agreed(operator):
+    parents = {"fix": FAILED, "initial": None}
+    found = prompt(operator, parent=parents.get(operator, PARENT))
+    golden(f"prompt_{operator}", f"{found.system}\n---\n{found.user}")
+    assert found.operator == operator
 
 
 BARE = replace(PROBLEM, known={}, knowledge="", description="")
@@ -112,9 +167,11 @@ def test_what_has_nothing_to_say_has_no_block():
 
 
 def test_a_provider_that_reads_no_prose_gets_the_same_as_data():
-    found = prompt("crossover")
+    found = prompt()
     assert found.parent == PARENT.files and found.inspirations == tuple(c.files for c in INSPIRATIONS)
-    assert (found.operator, found.editable, found.seed) == ("crossover", ("initial.py",), (1, 2, 3))
+    assert (found.operator, found.editable, found.seed) == ("diff", ("initial.py",), (1, 2, 3))
+    assert prompt("crossover").inspirations == (INSPIRATIONS[0].files,)
+    assert prompt("initial", parent=None).parent == {}
 
 
 def test_several_files_are_named_and_only_the_editable_ones_may_change():
