@@ -49,9 +49,17 @@ def restored(parent: Candidate, ancestors: Sequence[Candidate]) -> list[tuple[st
 
 
 def absent(parent: Candidate, ancestors: Sequence[Candidate]) -> list[tuple[str, int]]:
-    """Returns the lines that were deleted last in the parent's line and that it still lacks, at most 12."""
-    has = set(substantive(parent.files))
-    return [(line, candidate) for line, candidate in _latest([parent, *ancestors]).items() if line not in has][:SHOWN]
+    """Returns the lines that were deleted last in the parent's line and that it still lacks, at most 12.
+
+    A line that stands there with other numbers is not lacking.
+    """
+    has = set(map(_numberless, substantive(parent.files)))
+    deleted = _latest([parent, *ancestors]).items()
+    return [(line, candidate) for line, candidate in deleted if _numberless(line) not in has][:SHOWN]
+
+
+def _numberless(line: str) -> str:
+    return re.sub(r"(?<![\w.])\d[\w.]*", "0", line)
 
 
 def listed(lines: Sequence[tuple[str, int]]) -> str:

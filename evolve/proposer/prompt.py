@@ -187,7 +187,7 @@ class _Facts:
             facts.append(_idea(parent))
         if self.timed:
             facts.append(_times(self.problem, parent))
-        feedback = trimmed(parent.feedback) if self.operator == "fix" else parent.feedback.strip()
+        feedback = trimmed(parent.feedback) if self.operator == "fix" else parent.feedback.strip("\n").rstrip()
         facts.append(f"Feedback:\n{_cut(feedback, feedback_chars)}" if feedback else "")
         back = restored(parent, self.ancestors)[:RESTORED]
         said = "\n".join(filter(None, facts))
@@ -388,7 +388,7 @@ def _wanted(problem: Problem) -> str:
 def _signature(problem: Problem) -> str:
     """Returns the entry with its parameters, where an initial program shows them."""
     for files in problem.initials:
-        module = Module.read(files.get(problem.entry_file, ""))
+        module = Module.read(files.get(problem.entry_file or problem.edit[0], ""))
         for unit in module.units if module else ():
             if (
                 isinstance(unit.node, Define)

@@ -121,7 +121,10 @@ def _by(gain: float) -> str:
 
 def trimmed(feedback: str, lines: int = TRACE_LINES) -> str:
     """Returns at most so many lines of a feedback: of a traceback its last frames and its error, else the beginning."""
-    found = [line if len(line) <= LINE_CHARS else f"{line[:LINE_CHARS]} ..." for line in feedback.strip().splitlines()]
+    found = [
+        line if len(line) <= LINE_CHARS else f"{line[:LINE_CHARS]} ..."
+        for line in feedback.strip("\n").rstrip().splitlines()
+    ]
     if len(found) <= lines:
         return "\n".join(found)
     frames = [i for i, line in enumerate(found) if FRAME.match(line)]

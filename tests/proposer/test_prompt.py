@@ -7,10 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from evolve.problem import Problem, Stage
-from evolve.proposer import build, tokens
-from evolve.proposer.prompt import number, render
+from evolve.proposer import build, reintroduced, tokens
+from evolve.proposer.prompt import Block, fitted, number, render
+from evolve.proposer.shown import digits, trimmed
 from evolve.types import Artifact, Candidate, Prompt, Status
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -63,7 +66,7 @@ PARENT = ok(
     turn_s={"small": 0.0123, "main": 4.267},
     stage="main",
 )
-OLD = SOURCE.replace("return", "noise = random.random()\n    return")
+OLD = SOURCE.replace("return", "noise = random.gauss(0, 1)\n    return")
 ANCESTORS = [
     ok(9, 0.05, SOURCE.replace("math.sqrt(i / n)", "noise(i) / len(n)")),
     ok(5, 0.04, OLD),
@@ -131,9 +134,20 @@ def test_the_whole_prompt_is_as_agreed(operator):
 BARE = replace(PROBLEM, known={}, knowledge="", description="")
 PROMPTS = {
     "full": prompt(),
-    "bare": prompt(problem=BARE, parent=replace(PARENT, feedback="", artifacts=()), inspirations=[], tried=[]),
+    "bare": prompt(
+        problem=BARE,
+        parent=replace(PARENT, feedback="", artifacts=(), instances=()),
+        inspirations=[],
+        tried=[],
+        ancestors=[],
+    ),
     "failed parent": prompt(parent=replace(PARENT, status=Status.CRASH, score=None, metrics={})),
     "rewrite": prompt("rewrite"),
+    "fix": prompt("fix", parent=FAILED, tried=[]),
+    "initial": prompt("initial", parent=None),
+    "no numbers": prompt(
+        parent=Candidate(id=1, status=Status.OK, files={"initial.py": SOURCE}), inspirations=[], tried=[]
+    ),
 }
 
 
@@ -155,8 +169,10 @@ def test_blocks_are_the_text_in_order_the_stable_ones_first():
         "inspiration 31",
         "inspiration 40",
         "parent",
+        "instances",
         "artifacts",
         "tried",
+        "deleted",
         "answer",
     ]
 
@@ -249,3 +265,165 @@ def test_a_value_is_never_taken_for_a_template():
 
 def test_tokens_are_about_four_characters_each():
     assert [tokens(text) for text in ("", "a", "abcd", "abcde")] == [0, 1, 1, 2]
+
+
+# ---------------------------------------------------------------- the budget
+
+
+def test_of_blocks_that_do_not_fit_the_lowest_rank_is_shortened_first_and_one_form_stays():
+    blocks = [
+        Block(name="task", forms=("t" * 10,)),
+        Block(name="late", forms=("l" * 10, "l" * 4, ""), rank=2),
+        Block(name="early", forms=("e" * 10, ""), rank=1),
+    ]
+    assert [[text for _, text in fitted(blocks, chars)] for chars in (36, 35, 20, 17, 0)] == [
+        ["t" * 10, "l" * 10, "e" * 10],
+        ["t" * 10, "l" * 10],
+        ["t" * 10, "l" * 4],
+        ["t" * 10],
+        ["t" * 10],
+    ]
+
+
+SIZE = st.integers(0, 40_000)
+
+
+@given(st.tuples(*[SIZE] * 6), st.integers(700, 12_000), st.sampled_from(OPERATORS), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_a_prompt_keeps_to_its_budget_beyond_the_parent(sizes, budget, operator, timed):
+    parent_size, feedback, knowledge, other, title, line = sizes
+    parent = replace(PARENT, files={"initial.py": SOURCE + "#" * parent_size}, feedback="x" * feedback)
+    found = prompt(
+        operator,
+        replace(PROBLEM, knowledge="k" * knowledge),
+        parent=parent,
+        inspirations=[ok(31, 0.1, f"x = {other}\n" * other), *INSPIRATIONS],
+        tried=[ok(20, 0.06, title="t" * title)],
+        ancestors=[ok(9, 0.05, SOURCE + "".join(f"line_{n} = {n}\n" for n in range(line)))],
+        timed=timed,
+        budget_tokens=budget,
+    )
+    assert tokens(found.text) - tokens(parent.files["initial.py"]) <= budget
+    names = [name for name, _ in found.blocks]
+    assert names[0] == "problem" and "parent" in names and names[-1] == "answer"
+    assert parent.files["initial.py"].rstrip() in found.user
+
+
+def test_what_is_dropped_first_is_what_docs_say():
+    shown = {budget: dict(prompt(budget_tokens=budget).blocks) for budget in range(300, 1500, 4)}
+    droppable = ["knowledge", "inspiration 31", "instances", "inspiration 40", "tried", "artifacts", "deleted"]
+    assert sorted(droppable, key=lambda name: min(budget for budget in shown if name in shown[budget])) == droppable
+
+
+def test_the_stable_text_comes_first_and_is_the_same_for_every_prompt_of_a_run():
+    first = {prompt(op, parent={"fix": FAILED}.get(op, PARENT)).text.partition("Equal gaps")[0] for op in OPERATORS}
+    assert len(first) == 1
+
+
+def test_a_crossover_whose_second_parent_does_not_fit_or_is_missing_is_a_rewrite():
+    for changes in ({"inspirations": []}, {"inspirations": [replace(PARENT, id=3)]}, {"budget_tokens": 380}):
+        found = prompt("crossover", **changes)
+        assert (found.operator, found.inspirations) == ("rewrite", ()) and "two parents" not in found.user
+
+
+def test_without_a_function_that_may_change_functions_is_a_diff():
+    assert prompt("functions", parent=replace(PARENT, files={"initial.py": "x = ("})).operator == "diff"
+
+
+# ---------------------------------------------------------------- what is said, and what is not
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_the_parent_is_shown_once(operator):
+    same = replace(PARENT, id=77, files={"initial.py": SOURCE + "\n# the same program\n"})
+    found = prompt(operator, inspirations=[same, *INSPIRATIONS, replace(INSPIRATIONS[0], id=78)])
+    assert found.user.count(SOURCE.rstrip()) == 1
+    assert "candidate 77" not in found.user and "candidate 78" not in found.user
+
+
+@pytest.mark.parametrize(
+    ("said", "where"),
+    [("different idea", {"rewrite"}), ("simpler", {"simplify"}), ("bold", {"best_of"}), ("Repair", {"fix"})],
+)
+def test_advice_is_given_only_where_it_is_asked_for(said, where):
+    texts = {operator: dict(prompt(operator).blocks)["answer"] for operator in OPERATORS}
+    assert {operator for operator, text in texts.items() if said in text} == where
+
+
+def test_without_timed_no_measured_time_is_shown():
+    with_time, without = prompt().user, prompt(timed=False).user
+    assert "Time used: small: 0.012 s of 0.5 s, main: 4.3 s of 20 s.\n" in with_time
+    assert without == with_time.replace("Time used: small: 0.012 s of 0.5 s, main: 4.3 s of 20 s.\n", "")
+    assert prompt(timed=False, parent=replace(PARENT, turn_s={"main": 9.0})).user == without
+
+
+def test_one_instance_is_no_worst_one():
+    assert "instances" not in dict(prompt(parent=replace(PARENT, instances=CASES[:1])).blocks)
+
+
+def test_the_worst_instances_are_the_failed_ones_then_by_the_objectives_direction():
+    problem = replace(PROBLEM, objectives={"least_gap": -1})
+    lines = dict(prompt(problem=problem, tried=[]).blocks)["instances"].splitlines()[2:]
+    assert [line.split(":")[0] for line in lines] == ["- n=11", "- n=9", "- n=10"]
+
+
+def test_feedback_that_the_parent_shows_is_not_shown_again_with_the_instance():
+    parent = replace(PARENT, feedback="n=10: points 9 and 10 are the closest: 0.0513")
+    assert prompt(parent=parent).user.count("points 9 and 10 are the closest") == 1
+
+
+def test_a_parent_beyond_the_best_known_is_said_to_be():
+    assert "Better than the best known by 0.075." in prompt(parent=ok(12, 0.2)).user
+
+
+def test_numbers_have_the_digits_that_tell_the_shown_candidates_apart():
+    near = ok(31, 0.05719000001, SOURCE.replace("sqrt", "sin"))
+    found = prompt(inspirations=[near], tried=[ok(20, 0.05719000003, title="a little")]).user
+    assert "least_gap = 0.05719000001, spread = 1 (better" in found and "- a little: +3e-11" in found
+
+
+@given(st.sets(st.floats(allow_nan=False, allow_infinity=False), max_size=6))
+def test_different_values_print_differently(values):
+    distinct = {value + 0.0 for value in values}
+    assert len({number(value, digits(distinct)) for value in distinct}) == len(distinct)
+
+
+def test_whole_numbers_are_not_cut():
+    assert [number(value, 4) for value in (123456.0, 123456.7, -15000.0, 0.000123456)] == [
+        "123456", "123457", "-15000", "0.0001235",
+    ]  # fmt: skip
+
+
+def test_of_a_long_traceback_the_last_frames_and_the_error_are_kept():
+    frames = "".join(f'  File "initial.py", line {n}, in f\n    f({n})\n' for n in range(40))
+    found = trimmed(f"{frames}ValueError: too deep\n" + "noise\n" * 40)
+    assert len(found.splitlines()) == 30 and "line 39, in f" in found and "ValueError: too deep" in found
+    assert found.startswith("...\n") and found.endswith("noise\n...") and trimmed("a\n" * 3) == "a\na\na"
+
+
+# ---------------------------------------------------------------- deleted lines
+
+
+def chain(*texts: str) -> list[Candidate]:
+    return [ok(len(texts) - place, 0.05, text) for place, text in enumerate(texts)]
+
+
+LINE, OTHER = "total = total + weight\n", "other = compute(weight)\n"
+
+
+def test_a_line_that_was_deleted_and_comes_back_is_told_with_who_deleted_it():
+    parent, *ancestors = chain("x = 1\n", "x = 2\n", LINE)
+    assert reintroduced({"initial.py": f"    {LINE}}}\nx = 1\n"}, parent, ancestors) == [(LINE.strip(), 2)]
+    assert reintroduced({"initial.py": OTHER}, parent, ancestors) == []
+
+
+def test_a_line_that_the_parent_has_again_is_pointed_out_in_its_block():
+    parent, *ancestors = chain(LINE, OTHER, LINE)
+    blocks = dict(prompt(parent=parent, ancestors=ancestors).blocks)
+    assert blocks["parent"].endswith(f"deleted earlier in this lineage:\n- `{LINE.strip()}` (by candidate 2)")
+    assert OTHER.strip() in blocks["deleted"] and LINE.strip() not in blocks["deleted"]
+
+
+def test_a_constant_with_another_value_was_not_deleted():
+    parent, *ancestors = chain("spacing = 0.28\n", "spacing = 0.3\n", "}\n\nshort = 1\n")
+    assert "deleted" not in dict(prompt(parent=parent, ancestors=ancestors).blocks)
