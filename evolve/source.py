@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import symtable
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -90,9 +91,21 @@ class Module:
         """All names that its top level binds."""
         return frozenset().union(*(unit.names for unit in self.units))
 
-    def loads(self) -> frozenset[str]:
-        """Returns the names that it reads anywhere."""
-        return frozenset(node.id for unit in self.units for node in ast.walk(unit.node) if isinstance(node, ast.Name))
+    def needs(self) -> frozenset[str]:
+        """Returns the names that it reads and does not bind itself."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                table = symtable.symtable("".join(self.lines), "", "exec")
+        except FAULTS:
+            return frozenset()
+        return frozenset(_free(table)) - self.names
+
+
+def _free(table: symtable.SymbolTable) -> Iterable[str]:
+    yield from (one.get_name() for one in table.get_symbols() if one.is_referenced() and one.is_global())
+    for inner in table.get_children():
+        yield from _free(inner)
 
 
 def _units(body: list[ast.stmt], lines: list[str]) -> list[Unit]:

@@ -27,7 +27,7 @@ def loses(parent: str, fragment: str, entry: str) -> bool:
     inside = [unit for unit in old.units if _region(unit, regions(parent)) is not None]
     lost = frozenset[str]().union(*(unit.names for unit in inside)) - new.names
     kept = re.findall(r"\w+", "\n".join(frozen(parent))) if START in parent else []
-    return bool(lost & {entry, *new.loads(), *kept})
+    return bool(lost & {entry, *new.needs(), *kept})
 
 
 def merge(path: str, parent: str, fragment: str) -> str:
@@ -48,8 +48,7 @@ def merge(path: str, parent: str, fragment: str) -> str:
             f"{path}: the functions in the fence are not valid Python{_fault(fragment)}; give whole functions"
         )
     _check_methods(old, new)
-    made = _Merge(path, parent, old).of(new)
-    return made if parent.endswith("\n") else made.removesuffix("\n")
+    return _Merge(path, parent, old).of(new)
 
 
 def _fault(text: str) -> str:
@@ -87,7 +86,7 @@ class _Merge:
     """One merge: replacements and insertions of whole lines of the parent, collected and then made from the end."""
 
     def __init__(self, path: str, parent: str, module: Module):
-        self.path, self.module, self.ranges = path, module, regions(parent)
+        self.path, self.parent, self.module, self.ranges = path, parent, module, regions(parent)
         self.edits: list[tuple[int, int, str]] = []
 
     def of(self, new: Module) -> str:
@@ -186,6 +185,8 @@ class _Merge:
             self.edits.append((place, place, text))
 
     def _made(self) -> str:
+        if not self.edits:
+            return self.parent
         made, at = list[str](), 0
         for start, stop, text in sorted(self.edits, key=lambda edit: edit[:2]):
             made += [*self.module.lines[at:start], text]
