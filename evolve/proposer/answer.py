@@ -62,9 +62,10 @@ def parts(completion: str) -> list[Part]:
 
 def _bare(completion: str) -> list[Part]:
     lines = completion.replace("\r\n", "\n").splitlines(keepends=True)
-    code = [line for line in lines if not any(re.match(_heading(key), line, re.IGNORECASE) for key in HEADINGS)]
-    module = Module.read("".join(code))
-    return [Part(completion, "", "".join(code), fenced=True)] if module is not None and module.definitions else []
+    said = [line for line in lines if any(re.match(_heading(key), line, re.IGNORECASE) for key in HEADINGS)]
+    code = "".join(line for line in lines if line not in said)
+    module = Module.read(code)
+    return [Part("".join(said), "", code, fenced=True)] if module is not None and module.definitions else []
 
 
 class _Reader:

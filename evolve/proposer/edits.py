@@ -11,7 +11,7 @@ from textwrap import dedent
 
 from evolve.problem import TEXT
 from evolve.proposer.answer import DIVIDER, EditError, Part, headings, parts
-from evolve.proposer.functions import changeable, loses, merge
+from evolve.proposer.functions import changeable, is_fragment, merge
 from evolve.source import END, FAULTS, START, Module, frozen, meaning
 from evolve.types import Files
 
@@ -150,10 +150,11 @@ def _fences(fences: Sequence[Part], parent: Files, editable: Sequence[str]) -> d
     only = len(editable) == 1 and not any(_named(fence, editable) for fence in fences)
     for number, fence in enumerate(fences, 1):
         text = _whole(fence, number)
-        path = editable[0] if only else _named(fence, editable) or _defined(text, parent, editable)
-        if path is None:
+        path = _named(fence, editable) or _defined(text, parent, editable) or (editable[0] if only else None)
+        if path is None and len(editable) > 1:
             raise EditError(f"fenced file {number} is named by no editable path; editable: {', '.join(editable)}")
-        files.setdefault(path, []).append(text)
+        if path is not None:
+            files.setdefault(path, []).append(text)
     return files
 
 
@@ -192,7 +193,7 @@ def _fenced(path: str, texts: Sequence[str], parent: Files, entry: str, operator
         and not any(line for line in frozen(text) if START not in line and END not in line)
     ):
         text = "".join(line for line in text.splitlines(keepends=True) if START not in line and END not in line)
-    by_name = operator == "functions" or loses(old, text, entry)
+    by_name = operator == "functions" or is_fragment(old, text, entry)
     if not path.endswith(".py") or path not in parent or START in text or not by_name:
         return _inside_markers(text, old)
     return merge(path, old, text)

@@ -19,15 +19,16 @@ def changeable(text: str) -> list[str]:
     ]
 
 
-def loses(parent: str, fragment: str, entry: str) -> bool:
-    """Says whether a fragment, taken for all that may change, lacks something of it that the rest or itself needs."""
-    old, new = Module.read(parent), Module.read(fragment, indented=True)
+def is_fragment(parent: str, text: str, entry: str) -> bool:
+    """Says whether a text, taken for all that may change, lacks something that the rest, a caller or itself needs, or
+    repeats what lies outside of the markers."""
+    old, new = Module.read(parent), Module.read(text, indented=True)
     if old is None or new is None or not new.definitions:
         return False
     inside = [unit for unit in old.units if _region(unit, regions(parent)) is not None]
-    lost = frozenset[str]().union(*(unit.names for unit in inside)) - new.names
+    mine = frozenset[str]().union(*(unit.names for unit in inside))
     kept = re.findall(r"\w+", "\n".join(frozen(parent))) if START in parent else []
-    return bool(lost & {entry, *new.needs(), *kept})
+    return bool((mine - new.names) & {entry, *new.needs(), *kept} or new.definitions & (old.definitions - mine))
 
 
 def merge(path: str, parent: str, fragment: str) -> str:

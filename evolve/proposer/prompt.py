@@ -87,7 +87,7 @@ def _distinct(inspirations: Sequence[Candidate], parent: Candidate | None) -> li
 
 
 def _usable(problem: Problem, operator: str, parent: Candidate | None, others: Sequence[Candidate]) -> str:
-    if parent is None:
+    if parent is None or not parent.files:
         return "initial"
     if operator == "crossover" and not others:
         return "rewrite"

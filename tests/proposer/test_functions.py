@@ -214,6 +214,21 @@ def test_a_fragment_between_markers_of_its_own_is_what_is_between_them():
     assert edited(fence(text), MARKED) == edited(fence(text), MARKED, operator="rewrite") == PLACED
 
 
+def test_a_whole_file_that_says_the_rest_in_its_own_layout_changes_only_what_may_change():
+    whole = PLACED.replace("# EVOLVE-BLOCK-START\n", "").replace("# EVOLVE-BLOCK-END\n", "").replace("\n\n\n", "\n\n")
+    assert edited(fence(whole), MARKED, operator="rewrite") == PLACED
+
+
+def test_a_title_in_the_code_is_none():
+    found = apply("class A:\n    title: str\n\ndef pack(n):\n    return 1\n", {"a.py": PARENT}, ["a.py"])
+    assert found.title == ""
+
+
+def test_a_fence_aside_does_not_spoil_a_named_file():
+    answer = f"a.py\n{fence(NEW_FIT)}Then run:\n{fence('python a.py' + chr(10), 'bash')}"
+    assert edited(answer) == PARENT.replace(OLD_FIT, NEW_FIT)
+
+
 def test_only_functions_that_may_change_are_named():
     assert changeable(MARKED) == ["place", "fit"] and changeable(PARENT) == ["place", "Box", "pack", "fit"]
     assert changeable("def f(n):\n    # EVOLVE-BLOCK-START\n    return n\n    # EVOLVE-BLOCK-END\n") == []
