@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import takewhile
 
 from evolve.source import Module
 
@@ -35,14 +36,14 @@ def headings(opening: str) -> dict[str, str]:
     """Returns the title (cut to 8 words) and the hypothesis that an answer opens with."""
     found = {}
     for key in HEADINGS:
-        match = re.search(_heading(key), opening, re.MULTILINE | re.IGNORECASE)
+        match = _heading(key).search(opening)
         found[key] = match.group(1).strip().strip("*").strip() if match else ""
     found["title"] = " ".join(found["title"].split()[:TITLE_WORDS])
     return found
 
 
-def _heading(key: str) -> str:
-    return rf"^\W*{key}\W*:[ *]*(.+)$"
+def _heading(key: str) -> re.Pattern[str]:
+    return re.compile(rf"^\W*{key}\W*:[ *]*(.+)$", re.MULTILINE | re.IGNORECASE)
 
 
 def parts(completion: str) -> list[Part]:
@@ -62,10 +63,12 @@ def parts(completion: str) -> list[Part]:
 
 def _bare(completion: str) -> list[Part]:
     lines = completion.replace("\r\n", "\n").splitlines(keepends=True)
-    said = [line for line in lines if any(re.match(_heading(key), line, re.IGNORECASE) for key in HEADINGS)]
-    code = "".join(line for line in lines if line not in said)
+    opening = list(
+        takewhile(lambda line: not line.strip() or any(_heading(key).match(line) for key in HEADINGS), lines)
+    )
+    code = "".join(lines[len(opening) :])
     module = Module.read(code)
-    return [Part("".join(said), "", code, fenced=True)] if module is not None and module.definitions else []
+    return [Part("".join(opening), "", code, fenced=True)] if module is not None and module.definitions else []
 
 
 class _Reader:

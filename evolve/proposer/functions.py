@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from evolve.proposer.answer import EditError
-from evolve.source import START, Define, Module, Unit, frozen, regions
+from evolve.source import FAULTS, START, Define, Module, Unit, frozen, regions
 
 
 def changeable(text: str) -> list[str]:
@@ -54,11 +54,9 @@ def merge(path: str, parent: str, fragment: str) -> str:
 
 def _fault(text: str) -> str:
     try:
-        compile(text, "", "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
-    except SyntaxError as error:
-        return f" (line {error.lineno}: {error.msg})"
-    except (ValueError, RecursionError, MemoryError, OverflowError):
-        pass
+        ast.parse(text)
+    except FAULTS as error:
+        return f" ({error})".replace("<unknown>, ", "")
     return ""
 
 

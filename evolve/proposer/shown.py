@@ -85,9 +85,13 @@ def _merit(problem: Problem, instance: Mapping[str, Any]) -> float:
     )
 
 
+def _names(instances: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [one["name"] or f"instance {place}" for place, one in enumerate(instances, 1)]
+
+
 def worst_lines(problem: Problem, instances: Sequence[Mapping[str, Any]], said: str = "") -> list[str]:
     """Returns a line for each of the worst instances, with its feedback where that is not `said` already."""
-    found = worst(problem, instances)
+    found = worst(problem, [{**one, "name": name} for one, name in zip(instances, _names(instances), strict=True)])
     values = digits_of(problem, [one["metrics"] for one in instances]) if found else {}
     lines = []
     for one in found:
@@ -101,8 +105,11 @@ def worst_lines(problem: Problem, instances: Sequence[Mapping[str, Any]], said: 
 
 def wins(problem: Problem, candidate: Candidate, parent: Candidate) -> str:
     """Says on which instances a candidate does better than the parent, the largest gain first; "" for none."""
-    theirs = {one["name"]: _merit(problem, one) for one in parent.instances}
-    mine = {one["name"]: _merit(problem, one) for one in candidate.instances if one["name"] in theirs}
+    theirs, mine = (
+        {name: _merit(problem, one) for name, one in zip(_names(found), found, strict=True)}
+        for found in (parent.instances, candidate.instances)
+    )
+    mine = {name: merit for name, merit in mine.items() if name in theirs}
     better = sorted((name for name in mine if mine[name] > theirs[name]), key=lambda name: theirs[name] - mine[name])
     if not better or len(mine) < 2:
         return ""

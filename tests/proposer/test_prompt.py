@@ -367,6 +367,13 @@ def test_the_worst_instances_are_the_failed_ones_then_by_the_objectives_directio
     assert [line.split(":")[0] for line in lines] == ["- n=11", "- n=9", "- n=10"]
 
 
+def test_an_instance_without_a_name_is_told_by_its_place():
+    cases = tuple({**case, "name": ""} for case in CASES)
+    better = replace(INSPIRATIONS[0], instances=tuple({**case, "name": ""} for case in BETTER))
+    found = prompt(parent=replace(PARENT, instances=cases), inspirations=[better]).user
+    assert "- instance 3: timeout" in found and "instances: instance 3 (where the parent fails), instance 4 by" in found
+
+
 def test_feedback_that_the_parent_shows_is_not_shown_again_with_the_instance():
     parent = replace(PARENT, feedback="n=10: points 9 and 10 are the closest: 0.0513")
     assert prompt(parent=parent).user.count("points 9 and 10 are the closest") == 1
