@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from evolve.proposer.answer import EditError
-from evolve.source import FAULTS, START, Define, Module, Unit, frozen, regions
+from evolve.source import FAULTS, Define, Module, Unit, frozen, regions
 
 
 def changeable(text: str) -> list[str]:
@@ -27,7 +27,8 @@ def is_fragment(parent: str, text: str, entry: str) -> bool:
         return False
     inside = [unit for unit in old.units if _region(unit, regions(parent)) is not None]
     mine = frozenset[str]().union(*(unit.names for unit in inside))
-    kept = re.findall(r"\w+", "\n".join(frozen(parent))) if START in parent else []
+    rest = Module.read("\n".join(frozen(parent)))
+    kept = rest.needs() if rest else re.findall(r"\w+", "\n".join(frozen(parent)))
     return bool((mine - new.names) & {entry, *new.needs(), *kept} or new.definitions & (old.definitions - mine))
 
 

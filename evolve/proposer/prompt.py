@@ -342,7 +342,7 @@ def _answer(problem: Problem, operator: str, parent: Candidate | None, others: S
     blocks = render("form_blocks", {"path_line": "path/of/the/file\n" if several else ""})
     by_name = render("form_functions", {"named": named, "functions": functions})
     values = {
-        "limits": "\n".join(_limits_of(problem, parent)),
+        "limits": "\n".join(_limits_of(problem, operator, parent)),
         "files": files,
         "blocks": blocks,
         "functions_form": by_name,
@@ -367,9 +367,9 @@ def _functions(problem: Problem, parent: Candidate) -> str:
     )
 
 
-def _limits_of(problem: Problem, parent: Candidate | None) -> list[str]:
+def _limits_of(problem: Problem, operator: str, parent: Candidate | None) -> list[str]:
     limits = [f"Only {', '.join(problem.edit)} may change."] if parent and len(problem.edit) > 1 else []
-    if parent and any(START in text for text in parent.files.values()):
+    if operator != "functions" and parent and any(START in text for text in parent.files.values()):
         limits.append(
             "Only lines between the EVOLVE-BLOCK-START and EVOLVE-BLOCK-END markers may change; keep the markers."
         )

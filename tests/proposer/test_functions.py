@@ -219,6 +219,13 @@ def test_a_whole_file_that_says_the_rest_in_its_own_layout_changes_only_what_may
     assert edited(fence(whole), MARKED, operator="rewrite") == PLACED
 
 
+def test_a_rewrite_between_markers_may_drop_what_only_words_outside_name():
+    parent = MARKED.replace("import math", '"""Uses place and fit."""').replace("def pack(n):\n    return fit(n)\n", "")
+    answer = fence("def pack(n):\n    return n\n")
+    assert "def place" not in edited(answer, parent, operator="rewrite")
+    assert "def place" in edited(answer, parent + "place(1)\n", operator="rewrite")
+
+
 def test_a_title_in_the_code_is_none():
     found = apply("class A:\n    title: str\n\ndef pack(n):\n    return 1\n", {"a.py": PARENT}, ["a.py"])
     assert found.title == ""
