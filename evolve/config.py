@@ -6,6 +6,7 @@ import copy
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
@@ -22,16 +23,24 @@ from omegaconf.errors import OmegaConfBaseException
 
 from evolve import checks
 from evolve.errors import EvolveError, UsageError
-from evolve.population import absolute, file_url
+from evolve.llm.provider import Provider
+from evolve.population import Store, absolute, file_url
+from evolve.population.store import Row
 from evolve.problem import Problem, load_problem
 from evolve.runner.budget import Budget
-from evolve.runner.launch import Setup
+from evolve.runner.launch import Setup, checked
+from evolve.runner.replay import RECORDED, Record, Recorded, Replay
+from evolve.runner.rundir import find
+from evolve.runner.runner import Evaluator
 from evolve.search import Schedule, Strategy, rules
+from evolve.search.selectors import MECHANICAL, OPERATORS, PYTHON_ONLY
 
 CONFIGS = "configs"  # the package of the YAML files; named here only
 FREE = ("param", "stage")  # sections whose keys are the problem's own
 RESUMABLE = ("budget", "llm", "evaluator")
-GROUPS = ("llm", "evaluator", "database", "selection", "schedule", "budget")
+REPLAY = "evolve.runner.replay.Replay"
+REPLAYED = ("problem", "param", "stage", "seed", "selection", "schedule", "proposer", "budget")  # taken from the record
+GROUPS = ("llm", "proposer", "evaluator", "database", "selection", "schedule", "budget")
 
 
 # ---------------------------------------------------------------- words -> configuration
@@ -78,11 +87,14 @@ def normalise(word: str) -> str:
         key = f"++{key}"
     try:
         OverridesParser.create().parse_override(f"{key}={value}")
-        return f"{key}={value}"
+        as_it_is = "\\" not in value or value[0] in "'\"[{$"  # Hydra takes a backslash before white space for an escape
     except HydraException:
-        # within quotes only a quote is escaped, and the backslashes right before one
-        quoted = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), value)
-        return f"{key}='{quoted}'"
+        as_it_is = False
+    if as_it_is:
+        return f"{key}={value}"
+    # within quotes only a quote is escaped, and the backslashes right before one
+    quoted = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), value)
+    return f"{key}='{quoted}'"
 
 
 def sweep_values(word: str) -> list[str]:
@@ -91,7 +103,8 @@ def sweep_values(word: str) -> list[str]:
     if not override.is_sweep_override():
         return [word]
     key = word.partition("=")[0]
-    return [f"{key}={value}" for value in override.sweep_string_iterator()]
+    # what it yields has white space escaped, as Hydra's own command line needs it
+    return [re.sub(r"\\(?=\s)", "", f"{key}={value}") for value in override.sweep_string_iterator()]
 
 
 @contextmanager
@@ -191,27 +204,81 @@ def build(config: Mapping[str, Any], words: Sequence[str] = ()) -> Setup:
     problem = load_problem(str(config["problem"]), config["param"], config["stage"])
     budget: Budget = _make(config, "budget")
     schedule: Schedule = _make(config, "schedule")
-    strategy: Strategy = _make(config, "selection")
+    provider, record = _provider(config)
+    strategy = _possible(_make(config, "selection"), problem, provider)
     if schedule.window is not None:
         budget.check_repeatable()
         _check_no_reports(problem)
-    if not problem.initials:
-        raise UsageError(f"problem={config['problem']}: {problem.path} has no initial program; add initial.py")
     islands = strategy.islands or min(8, max(1, (budget.candidates or 200) // 100))
     config = {**config, "selection": {**config["selection"], "islands": islands}}  # a resume keeps it
     artifact_mb = config["database"].get("artifact_mb", 200.0)
     checks.number("database.artifact_mb", artifact_mb, 0)
     settings = {"islands": islands, "strategy": strategy, "rules": rules(problem), "window": schedule.window}
-    return Setup(
+    evaluator: Evaluator = _make(_with_gpu(config, problem), "evaluator")
+    if record is not None and record.evaluations == RECORDED:
+        evaluator = Recorded(evaluator, record)
+    setup = Setup(
         config=config,
         words=words,
         problem=problem,
         search_settings={"seed": int(config["seed"]), **settings},
-        provider=_make(config, "llm"),
-        evaluator=_make(_with_gpu(config, problem), "evaluator"),
+        provider=provider,
+        proposing=_make(config, "proposer"),
+        draws_several=strategy.operators.may_draw("best_of"),
+        evaluator=evaluator,
         budget=budget,
         artifact_mb=artifact_mb,
+        record=record,
     )
+    if record is not None and record.strict:
+        checked(setup, record.store.run(record.run_id))
+    return setup
+
+
+def _provider(config: Mapping[str, Any]) -> tuple[Provider, Record | None]:
+    """Builds the provider; of llm=replay with the record that answers, like the provider that the record was made with."""
+    given, target = config["replay"], config["llm"]["_target_"] if isinstance(config["llm"], dict) else ""
+    if target != REPLAY:
+        if given["run"] is not None:
+            raise UsageError(f"replay.run={given['run']}: needs llm=replay")
+        return _make(config, "llm"), None
+    store, row = _recorded(config)
+    record = Record(store, row["run_id"], strict=given["strict"], evaluations=str(given["evaluations"]))
+    return Replay(record, _provider(row["config"])[0]), record
+
+
+def _recorded(config: Mapping[str, Any]) -> tuple[Store, Row]:
+    run = config["replay"]["run"]
+    if run is None:
+        raise UsageError("llm=replay: say which run, replay.run=RUN")
+    ref = find(str(run))
+    store = ref.open()
+    return store, store.run(ref.run_id)
+
+
+def replaying(config: Mapping[str, Any], words: Sequence[str]) -> Mapping[str, Any]:
+    """Returns the configuration of a replay: as the record was made, where the words do not say otherwise."""
+    if not isinstance(config["llm"], dict) or config["llm"]["_target_"] != REPLAY:
+        return config
+    _, row = _recorded(config)
+    said = {word.split("=")[0].split(".")[0] for word in words}
+    taken = {section: row["config"][section] for section in REPLAYED if section not in said}
+    if "problem" in taken and Path(row["problem_path"]).exists():
+        taken["problem"] = row["problem_path"]
+    return {**config, **taken}
+
+
+def _possible(strategy: Strategy, problem: Problem, provider: Provider) -> Strategy:
+    """Returns the strategy with the operators that the provider and the problem's language allow."""
+    if not provider.converses and not problem.initials:
+        raise UsageError(
+            f"problem={problem.name}: {problem.path} has no initial program, and llm={provider.model} can't write one; "
+            "add initial.py, or use a language model"
+        )
+    known = set(OPERATORS if provider.converses else MECHANICAL)
+    if not any(path.endswith(".py") for path in problem.edit):
+        known -= set(PYTHON_ONLY)
+    return replace(strategy, operators=strategy.operators.only(known))
 
 
 def _with_gpu(config: Mapping[str, Any], problem: Problem) -> Mapping[str, Any]:

@@ -20,6 +20,12 @@ async def run(
     return await run_composed(configuration.compose(words, config_dirs), words, screen, run_dir, config_dirs)
 
 
+async def plan(words: Sequence[str], config_dirs: Sequence[str] = ()) -> dict[str, str]:
+    """Returns what `run` would do, without calling a model."""
+    config = configuration.replaying(configuration.compose(words, config_dirs), words)
+    return await launch.planned(configuration.build(config, words))
+
+
 async def run_composed(
     config: Mapping[str, Any],
     words: Sequence[str],
@@ -27,6 +33,7 @@ async def run_composed(
     run_dir: Path | None = None,
     config_dirs: Sequence[str] = (),
 ) -> Ended:
+    config = configuration.replaying(config, words)
     setup = configuration.build(config, words)
     run_id = rundir.new_id(setup.problem.name)
     given = None if config["run_dir"] is None else Path(str(config["run_dir"]))

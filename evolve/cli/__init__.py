@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from evolve.cli.plain import plain
 from evolve.errors import EvolveError, UsageError
 
-RUN_HELP = """usage: evolve run [KEY=VALUE ...] [-m] [--config-dir DIR] [--cfg job] [--debug]
+RUN_HELP = """usage: evolve run [KEY=VALUE ...] [-m] [--dry-run] [--config-dir DIR] [--cfg job] [--debug]
 
 Searches for a better program. Without any word: circle_packing, offline, 200 candidates.
 
   problem=NAME|FOLDER          what is searched ('evolve problems' lists the names)
   budget.candidates=N          also budget.usd, budget.tokens, budget.seconds, budget.evaluations
-  llm=offline|litellm          llm.model=NAME llm.api_base=URL llm.concurrency=N; keys come from the environment
+  llm=offline|litellm|...      also ensemble, local, spool, command, replay; llm.model=NAME llm.api_base=URL
+                               llm.concurrency=N; keys come from the environment
   evaluator=auto|local|ray     evaluator.workers=N evaluator.address=HOST:PORT
   schedule=async|ordered       ordered: the same seed gives the same run
   seed=N  run_dir=DIR  param.NAME=VALUE  stage.NAME.timeout_s=SECONDS
@@ -25,6 +26,7 @@ Searches for a better program. Without any word: circle_packing, offline, 200 ca
   -m                           a sweep: evolve run -m problem=a,b seed=1,2 (hydra/launcher=... for clusters)
   --config-dir DIR             a folder of further configuration groups
   --cfg job                    print the whole configuration
+  --dry-run                    say what would run, how candidates are kept in, and the largest possible cost
 """
 
 RUN = "a run directory, 'latest', a unique prefix of a run id, or URL#run_id"
@@ -96,6 +98,10 @@ def _dispatch(words: list[str], debug: bool) -> int:
         from evolve.cli import authoring
 
         return int(getattr(authoring, arguments.verb)(arguments))
+    if arguments.verb == "try":
+        from evolve.cli import trying
+
+        return trying.try_(arguments)
     if arguments.verb == "completion":
         from evolve.cli import completion
 
@@ -149,6 +155,9 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--replicate", metavar="N", type=int, help="the stage as replicate N draws it, from 0")
     prompt = _verb(verbs, "prompt", "print the exact next prompt, calling nobody", json=True)
     prompt.add_argument("subject", metavar="PROBLEM|RUN")
+    try_ = _verb(verbs, "try", "run the first stage on a draft, before it is the answer to a call", run=True, json=True)
+    try_.add_argument("file", metavar="FILE", help="an answer (*.md), or a program in place of the file of that name")
+    try_.add_argument("--call", metavar="ID", type=int, required=True, help="the call that the draft is to answer")
     completion = _verb(verbs, "completion", "print a shell's completion script")
     completion.add_argument("shell", choices=["bash", "zsh", "fish"])
     return parser

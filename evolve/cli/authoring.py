@@ -24,12 +24,12 @@ from evolve.cli.reading import measured, show_json
 from evolve.errors import ProblemError, RunError, UsageError
 from evolve.lineage import Run
 from evolve.problem import Problem, find_problem, load_problem, problem_names
-from evolve.proposer import build, tokens
+from evolve.proposer import tokens
 from evolve.runner import confirm, launch, rundir
 from evolve.runner.asks import alone
 from evolve.runner.launch import Setup
+from evolve.runner.proposals import first_prompt, needed
 from evolve.search import Search
-from evolve.search.randomness import entropy
 from evolve.search.thresholds import Thresholds, rules
 from evolve.types import Candidate, Evaluation, Files, Prompt, ProposalRequest, Status
 
@@ -105,6 +105,8 @@ def _setup(problem: str, words: list[str]) -> Setup:
 
 
 def _candidate_files(problem: Problem, path: str | None) -> Files:
+    if path is None and not problem.initials:
+        raise ProblemError(f"problem={problem.name}: {problem.path} has no initial program; give --candidate PATH")
     if path is None:
         return problem.initials[0]
     given = Path(path)
@@ -119,7 +121,7 @@ def _candidate_files(problem: Problem, path: str | None) -> Files:
             files = {problem.edit[0]: given.read_text(encoding="utf-8")}
     except (OSError, UnicodeDecodeError) as error:
         raise ProblemError(f"--candidate {path}: can't be read as text: {error}") from None
-    return {**problem.initials[0], **files}
+    return {**(problem.initials[0] if problem.initials else {}), **files}
 
 
 async def _sandboxed(setup: Setup, files: Files, arguments: argparse.Namespace | None = None) -> Evaluation:
@@ -264,6 +266,8 @@ def prompt(arguments: argparse.Namespace) -> int:
 async def _first_prompt(setup: Setup) -> Prompt:
     """Returns the prompt of a new run's first proposal; the initial program is evaluated for it."""
     search = Search(**setup.search_settings)
+    if not setup.problem.initials:
+        return _built(setup, search, {})
     files = setup.problem.initials[0]
     evaluation = await _sandboxed(setup, files)
     first = search.add("initial", range(0, len(search.islands), len(setup.problem.initials)))
@@ -275,7 +279,7 @@ async def _first_prompt(setup: Setup) -> Prompt:
     same = {name: getattr(evaluation, name) for name in ("score", "metrics", "feedback", "features")}
     left = evaluation.artifacts()
     parent = Candidate(id=first, status=evaluation.status, origin="initial", files=files, artifacts=left, **same)
-    return _built(setup.problem, search, {first: parent})
+    return _built(setup, search, {first: parent})
 
 
 def _next_prompt(ref: rundir.RunRef) -> Prompt:
@@ -286,19 +290,12 @@ def _next_prompt(ref: rundir.RunRef) -> Prompt:
     setup = config.build({**row["config"], "problem": row["problem_path"]})
     launch.checked(setup, row)
     search = Search.load(run.store.events(run.run_id), **setup.search_settings)
-    return _built(setup.problem, search, None, run)
+    return _built(setup, search, None, run)
 
 
-def _built(problem: Problem, search: Search, known: Mapping[int, Candidate] | None, run: Run | None = None) -> Prompt:
+def _built(setup: Setup, search: Search, known: Mapping[int, Candidate] | None, run: Run | None = None) -> Prompt:
     request = search.ask()
     assert isinstance(request, ProposalRequest)  # no other kind is asked by this version
-    ids = [request.parent or 0, *request.inspirations, *request.tried]
-    found = known if known is not None else run.store.candidates(run.run_id, ids) if run else {}
-    return build(
-        problem,
-        operator=request.operator,
-        parent=found[request.parent or 0],
-        inspirations=[found[candidate] for candidate in request.inspirations],
-        tried=[found[candidate] for candidate in request.tried],
-        seed=entropy(search.seed, "propose", request.id),
-    )
+    if known is None and run is not None:
+        known = run.store.candidates(run.run_id, needed(search, request))
+    return first_prompt(setup.problem, search, request, known or {}, setup.proposing)

@@ -70,7 +70,9 @@ def status(arguments: argparse.Namespace) -> int:
         "candidates": counts,
         "best": f"candidate {found['best']['id']}  {measured(found['best'])}" if found["best"] else "none yet",
         **({"hold-out": held_out(found["holdout"])} if found["holdout"] else {}),
-        "llm": "  ".join(f"{name} {found['llm'][name]}" for name in ("calls", "lost", "tokens_in", "tokens_out"))
+        "llm": "  ".join(
+            f"{name} {found['llm'][name]}" for name in ("calls", "lost", "tokens_in", "tokens_out", "tokens_cached")
+        )
         + _dollars(found["llm"]),
         **({"judge calls": f"{judges['calls']}{_dollars(judges)} (of those)"} if judges["calls"] else {}),
         "busy": "  ".join(f"{name} {share:.0%}" for name, share in found["utilisation"].items()),
@@ -110,7 +112,10 @@ def _show(run: Run, candidate: int, as_json: bool) -> int:
     left = [f"{one['name']} ({one['kind']}, {one['size']:,} bytes)" for one in found["artifacts"]]
     more = f" and {len(left) - NAMED} more (--json names them)" if len(left) > NAMED else ""
     artifacts = f"artifacts: {', '.join(left[:NAMED])}{more}" if left else ""
-    for text in (found["hypothesis"], measured(found), holdout, artifacts, found["feedback"].strip()):
+    same = f"behaves as candidate {found['behaves_as']}" if found["behaves_as"] else ""
+    drafts = ", ".join(f"{one['origin']} {one['number']} {one['status']}" for one in found["drafts"] if one["status"])
+    drafts = f"drafts: {drafts}" if drafts and len(found["drafts"]) > 1 else ""
+    for text in (found["hypothesis"], measured(found), same, holdout, drafts, artifacts, found["feedback"].strip()):
         if text:
             console.print(text, markup=False)
     for path, text in found["files"].items():

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from evolve import config, session
+from evolve.cli.plain import plain
 from evolve.cli.report import report
 from evolve.cli.screen import screen_for
 from evolve.errors import RunError, UsageError
@@ -26,7 +27,9 @@ def run(words: list[str]) -> int:
     except argparse.ArgumentError as error:
         raise UsageError(f"{error}; see 'evolve run --help'") from None
     dirs, keys = options.config_dir, [word for word in rest if not word.startswith("-")]
-    unknown = [word for word in rest if word.startswith("-")] + (["--cfg"] if options.multirun and options.cfg else [])
+    unknown = [word for word in rest if word.startswith("-")]
+    if options.multirun:
+        unknown += ["--cfg"] * bool(options.cfg) + ["--dry-run"] * options.dry_run
     if unknown:
         beside = " beside -m" if options.multirun else ""
         raise UsageError(f"{unknown[0]}: no such option{beside}; see 'evolve run --help'")
@@ -37,6 +40,10 @@ def run(words: list[str]) -> int:
 
         print(yaml.safe_dump(config.compose(keys, dirs), sort_keys=False), end="")  # noqa: T201
         return 0
+    if options.dry_run:
+        for name, text in asyncio.run(session.plan(keys, dirs)).items():
+            print(plain(f"{name:<13} {text}"))  # noqa: T201
+        return 0
     screen = screen_for(sys.stdout)
     return report(carried_out(session.run(keys, screen, dirs)))
 
@@ -46,6 +53,7 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("-m", "--multirun", action="store_true")
     parser.add_argument("--config-dir", action="append", default=[])
     parser.add_argument("--cfg", choices=["job"])
+    parser.add_argument("--dry-run", action="store_true")
     return parser
 
 

@@ -67,7 +67,7 @@ class Run:
             "best": None if best is None else _brief(self.candidate(best)),
             "holdout": self.holdout(),
             "llm": {
-                **{name: totals[name] for name in ("calls", "lost", "tokens_in", "tokens_out")},
+                **{name: totals[name] for name in ("calls", "lost", "tokens_in", "tokens_out", "tokens_cached")},
                 "cost_usd": _cost(totals),
                 "evaluation": {
                     **{name: judges[name] for name in ("calls", "tokens_in", "tokens_out")},
@@ -112,16 +112,32 @@ class Run:
             "id", "score", "stderr", "n", "island", "origin", "operator", "parent", "title", "hypothesis", "feedback",
         )  # fmt: skip
         return {
-            **{name: getattr(found, name) for name in (*same, "duplicate_of")},
+            **{name: getattr(found, name) for name in (*same, "duplicate_of", "behaves_as")},
             "status": found.status or "in_flight",
             "inspirations": list(found.inspirations),
             "metrics": dict(found.metrics),
             "features": dict(found.features),
             "stages": [{name: row[name] for name in (*columns, *where)} for row in rows],
             "holdout": holdout if holdout and holdout["candidate"] == candidate else None,
+            "drafts": self.drafts(candidate),
             "artifacts": [_named(Artifact.of(_path(row), row["body"], row["size"])) for row in left],
             "files": dict(found.files),
         }
+
+    def drafts(self, candidate: int) -> list[dict[str, Any]]:
+        """Returns what the answers of a proposal were made into, and what agents tried before: number, origin, status, cost."""
+        calls = {row["id"]: row for row in self.store.call_rows(self.run_id, candidate)}
+        ran = {row["draft"]: row for row in self.store.evaluation_rows(self.run_id, candidate, drafts=True)}
+        found = []
+        for row in self.store.draft_rows(self.run_id, candidate):
+            outcome = ran.get(f"{row['origin']} {row['number']}")
+            told = {"status": row["status"], "feedback": row["reason"], "metrics": {}}
+            if outcome is not None:
+                told = {name: outcome[name] for name in ("status", "feedback", "metrics")}
+            same = {name: row[name] for name in ("number", "origin", "call", "title", "hypothesis", "duplicate_of")}
+            cost = calls[row["call"]]["cost_usd"] if row["call"] in calls else None
+            found.append({**same, **told, "cost_usd": cost})
+        return found
 
     def artifacts(self, candidate: int) -> dict[str, bytes]:
         """Returns what a candidate's evaluations left, by stage (and `.replicate` from the second one on) and name."""

@@ -42,10 +42,13 @@ class Provider(Protocol):
     """Whether it reads prose, and what is replied to an answer; if not, a proposal is one call."""
     outlives: bool = False
     """Whether a call that was sent may still be answered after the runner has ended: a resume waits for it on."""
+    tries: int = 0
+    """How many drafts whoever answers may try before, by `evolve try`."""
     limits: Limits = Limits()
 
     async def start(self) -> None:
         """Makes ready. Raises FatalError in one line for what no retry mends (a missing key, an unknown model)."""
+        return
 
     async def complete(self, prompt: Prompt, *, call: Call) -> Completion:
         """Makes one attempt at answering, marked with the call's name where the transport has room for one.
@@ -64,3 +67,4 @@ class Provider(Protocol):
 
     async def close(self) -> None:
         """Releases what `start` took."""
+        return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import JSON, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text
 from sqlalchemy.types import BigInteger
 
-VERSION = 3
+VERSION = 4
 
 tables = MetaData()
 
@@ -46,7 +46,8 @@ events = Table(
 )
 
 # `files` maps a path to the hash of its text; status is null while the candidate is in flight; `stderr` is that of the score
-# over the `n` replicates
+# over the `n` replicates; `sketch` finds similar texts, `behaviour` is the hash of its metrics on each instance, `behaves_as`
+# the first candidate with the same
 candidates = Table(
     "candidates",
     tables,
@@ -70,6 +71,9 @@ candidates = Table(
     Column("files", JSON),
     Column("fingerprint", String(40)),
     Column("duplicate_of", BigInteger),
+    Column("sketch", JSON),
+    Column("behaviour", String(40)),
+    Column("behaves_as", BigInteger),
 )
 Index("candidates_by_score", candidates.c.run_id, candidates.c.status, candidates.c.score.desc(), candidates.c.id)
 Index("events_by_candidate", events.c.run_id, events.c.candidate)
@@ -82,9 +86,9 @@ texts = Table(
     Column("body", Text, nullable=False),
 )
 
-# one attempt at one LLM call; `reserved_usd` is the largest price it can have, kept when the call is lost. Of calls that an
-# evaluation makes, `stage`, `replicate`, `instance` (-1: before the first) and `number` say which one, `request` what is
-# asked: a call with the same request is answered from this row
+# one attempt at one LLM call, the `number`th of its candidate for its purpose; `reserved_usd` is the largest price it can have,
+# kept when the call is lost. Of calls that an evaluation makes, `stage`, `replicate` and `instance` (-1: before the first) say
+# which one, `request` what is asked: a call with the same request is answered from this row
 calls = Table(
     "calls",
     tables,
@@ -103,6 +107,7 @@ calls = Table(
     Column("completion", String(40)),
     Column("tokens_in", Integer, nullable=False, default=0),
     Column("tokens_out", Integer, nullable=False, default=0),
+    Column("tokens_cached", Integer, nullable=False, default=0),
     Column("cost_usd", Float),
     Column("reserved_usd", Float),
     Column("error", Text, nullable=False, default=""),
@@ -112,8 +117,26 @@ calls = Table(
 Index("calls_by_candidate", calls.c.run_id, calls.c.candidate)
 Index("calls_by_request", calls.c.run_id, calls.c.request)
 
+# what an answer was made into before its candidate was settled on: the `number`th answer of the proposal (origin `turn`), or
+# one that an agent tried before it answered (`try`); `status` is of what needed no evaluation
+drafts = Table(
+    "drafts",
+    tables,
+    Column("run_id", String(40), primary_key=True),
+    Column("candidate", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("origin", String(10), primary_key=True),
+    Column("call", BigInteger, nullable=False),
+    Column("status", String(20)),
+    Column("reason", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("hypothesis", Text, nullable=False),
+    Column("files", JSON, nullable=False),
+    Column("duplicate_of", BigInteger),
+)
+
 # one stage of one candidate, or its hold-out; `revision` counts rescorings, `replicate` goes on counting where a candidate is
-# evaluated again
+# evaluated again; `draft` is null unless it is of a draft that is not the candidate
 evaluations = Table(
     "evaluations",
     tables,
@@ -121,6 +144,7 @@ evaluations = Table(
     Column("id", BigInteger, primary_key=True, autoincrement=False),
     Column("candidate", BigInteger, nullable=False),
     Column("stage", String(60), nullable=False),
+    Column("draft", String(20)),
     Column("revision", Integer, nullable=False, default=0),
     Column("replicate", Integer, nullable=False, default=0),
     Column("status", String(20), nullable=False),
@@ -159,6 +183,17 @@ checkpoints = Table(
     Column("replicate", Integer, primary_key=True, autoincrement=False),
     Column("instance", Integer, primary_key=True, autoincrement=False),
     Column("body", LargeBinary, nullable=False),
+)
+
+# what others than the runner want of it; the runner alone answers. `answer` is null until then
+inbox = Table(
+    "inbox",
+    tables,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", String(40), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("body", JSON, nullable=False),
+    Column("answer", JSON),
 )
 
 # tuning: one evaluation of a candidate's constants

@@ -18,7 +18,18 @@ from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from evolve.errors import RunError, StoreError
 from evolve.population import schema
-from evolve.population.schema import artifacts, calls, candidates, checkpoints, evaluations, events, runs, texts
+from evolve.population.schema import (
+    artifacts,
+    calls,
+    candidates,
+    checkpoints,
+    drafts,
+    evaluations,
+    events,
+    inbox,
+    runs,
+    texts,
+)  # fmt: skip
 from evolve.types import HOLDOUT, Artifact, Candidate, Event, Files, Status
 
 NETWORK_FILE_SYSTEMS = (
@@ -144,10 +155,11 @@ class Store:
             for row in connection.execution_options(yield_per=1000).execute(query).mappings():
                 yield Event(**row)
 
-    def events_of(self, run_id: str, kinds: Sequence[str], ids: Sequence[int]) -> list[Event]:
-        """Returns the events of some kinds that are about some candidates, in sequence order."""
+    def events_of(self, run_id: str, kinds: Sequence[str], ids: Sequence[int] | None = None) -> list[Event]:
+        """Returns the events of some kinds, those that are about some candidates or all, in sequence order."""
         query = select(*EVENT).where(events.c.run_id == run_id, events.c.kind.in_(kinds))
-        found = [Event(**row) for row in self._among(query, events.c.candidate, ids)]
+        rows = self._all(query) if ids is None else self._among(query, events.c.candidate, ids)
+        found = [Event(**row) for row in rows]
         return sorted(found, key=lambda event: event.seq)
 
     def fingerprints(self, run_id: str) -> dict[str, int]:
@@ -158,9 +170,30 @@ class Store:
         with self.reading() as connection:
             return {mark: first for mark, first in connection.execute(query.group_by(candidates.c.fingerprint))}
 
+    def behaviours(self, run_id: str) -> dict[str, int]:
+        """Returns behaviour -> the first candidate that has it."""
+        query = select(candidates.c.behaviour, func.min(candidates.c.id)).where(
+            candidates.c.run_id == run_id, candidates.c.behaviour.is_not(None)
+        )
+        with self.reading() as connection:
+            return {mark: first for mark, first in connection.execute(query.group_by(candidates.c.behaviour))}
+
+    def sketches(self, run_id: str) -> list[tuple[int, list[int]]]:
+        """Returns (candidate, sketch) of all that have one, in the order in which they were admitted as far as ids tell."""
+        query = select(candidates.c.id, candidates.c.sketch).where(
+            candidates.c.run_id == run_id, candidates.c.sketch.is_not(None)
+        )
+        with self.reading() as connection:
+            return [(row.id, row.sketch) for row in connection.execute(query.order_by(candidates.c.id)) if row.sketch]
+
     def event_times(self, run_id: str) -> dict[int, float]:
         with self.reading() as connection:
             return dict(connection.execute(select(events.c.seq, events.c.at).where(events.c.run_id == run_id)).all())
+
+    def proposed(self, run_id: str) -> int:
+        """Returns how many proposals were admitted."""
+        query = select(func.count()).where(events.c.run_id == run_id, events.c.kind == "proposed")
+        return int(self._scalar(query.where(events.c.data["admitted"].as_integer() > 0)))
 
     def rows(self, run_id: str, ids: Sequence[int] | None = None) -> list[Row]:
         """Returns candidates' rows (files as hashes), all or those of the ids, by id."""
@@ -176,7 +209,21 @@ class Store:
         for row in self.artifacts(run_id, list(last), Artifact.HEAD):
             if (row["stage"], row["replicate"]) == (last[row["candidate"]], 0):
                 left.setdefault(row["candidate"], []).append(Artifact.of(row["name"], row["body"], row["size"]))
-        return {row["id"]: _candidate(row, bodies, left.get(row["id"], ())) for row in rows}
+        measured = self._measured(run_id, last)
+        return {row["id"]: _candidate(row, bodies, left.get(row["id"], ()), **measured[row["id"]]) for row in rows}
+
+    def _measured(self, run_id: str, last: Mapping[int, str]) -> dict[int, dict[str, Any]]:
+        """Returns what is kept of candidates' evaluations beside their rows: time of each stage, instances of the last."""
+        found: dict[int, dict[str, Any]] = {candidate: {"turn_s": {}, "instances": ()} for candidate in last}
+        own = (evaluations.c.run_id == run_id) & evaluations.c.draft.is_(None) & (evaluations.c.replicate == 0)
+        columns = (evaluations.c.candidate, evaluations.c.stage, evaluations.c.turn_s, evaluations.c.instances)
+        for row in self._among(select(*columns).where(own), evaluations.c.candidate, last):
+            of = found[row["candidate"]]
+            if row["stage"] != HOLDOUT:
+                of["turn_s"][row["stage"]] = row["turn_s"]
+            if row["stage"] == last[row["candidate"]]:
+                of["instances"] = tuple(row["instances"])
+        return found
 
     def candidate(self, run_id: str, candidate: int) -> Candidate:
         found = self.candidates(run_id, [candidate])
@@ -206,7 +253,7 @@ class Store:
             return dict(connection.execute(query.group_by(candidates.c.status)).all())
 
     def call_totals(self, run_id: str, purpose: str | None = None) -> Row:
-        """Returns calls, lost, tokens_in, tokens_out, cost_usd, unpriced (done calls without a price) and held_usd.
+        """Returns calls, lost, tokens_in, tokens_out, tokens_cached, cost_usd, held_usd, unpriced (done without a price).
 
         Of all calls, or of those with a purpose.
         """
@@ -217,6 +264,7 @@ class Store:
             func.count().filter(calls.c.state == "lost").label("lost"),
             func.coalesce(func.sum(calls.c.tokens_in), 0).label("tokens_in"),
             func.coalesce(func.sum(calls.c.tokens_out), 0).label("tokens_out"),
+            func.coalesce(func.sum(calls.c.tokens_cached), 0).label("tokens_cached"),
             func.coalesce(func.sum(calls.c.cost_usd), 0.0).label("cost_usd"),
             func.count().filter(done & calls.c.cost_usd.is_(None)).label("unpriced"),
             func.coalesce(func.sum(calls.c.reserved_usd).filter(pending), 0.0).label("held_usd"),
@@ -243,17 +291,30 @@ class Store:
     def curves(self, run_id: str, stages: Sequence[str]) -> list[tuple[str, list[tuple[float, float]]]]:
         """Returns what runs of those stages reported while they ran: (stage, points), oldest first."""
         query = select(evaluations.c.stage, evaluations.c.curve).where(
-            evaluations.c.run_id == run_id, evaluations.c.stage.in_(stages), evaluations.c.replicate == 0
+            evaluations.c.run_id == run_id,
+            evaluations.c.stage.in_(stages),
+            evaluations.c.replicate == 0,
+            evaluations.c.draft.is_(None),
         )
         with self.reading() as connection:
             return list(connection.execute(query.order_by(evaluations.c.id)).all())
+
+    def call_row(self, run_id: str, call: int) -> Row | None:
+        return next(iter(self._all(select(calls).where(calls.c.run_id == run_id, calls.c.id == call))), None)
 
     def call_rows(self, run_id: str, candidate: int | None = None) -> list[Row]:
         query = select(calls).where(calls.c.run_id == run_id).order_by(calls.c.id)
         return self._all(query if candidate is None else query.where(calls.c.candidate == candidate))
 
-    def evaluation_rows(self, run_id: str, candidate: int | None = None) -> list[Row]:
-        query = select(evaluations).where(evaluations.c.run_id == run_id)
+    def draft_rows(self, run_id: str, candidate: int | None = None) -> list[Row]:
+        query = select(drafts).where(drafts.c.run_id == run_id)
+        query = query.order_by(drafts.c.candidate, drafts.c.call, drafts.c.origin, drafts.c.number)
+        return self._all(query if candidate is None else query.where(drafts.c.candidate == candidate))
+
+    def evaluation_rows(self, run_id: str, candidate: int | None = None, drafts: bool = False) -> list[Row]:
+        """Returns the stages that candidates ran through, or those of the drafts that did not become candidates."""
+        own = evaluations.c.draft.is_not(None) if drafts else evaluations.c.draft.is_(None)
+        query = select(evaluations).where(evaluations.c.run_id == run_id, own)
         query = query.order_by(evaluations.c.candidate, evaluations.c.id)
         return self._all(query if candidate is None else query.where(evaluations.c.candidate == candidate))
 
@@ -276,7 +337,8 @@ class Store:
         query = select(
             evaluations.c.candidate, evaluations.c.id.label("evaluation"), evaluations.c.stage, evaluations.c.replicate,
             artifacts.c.name, func.length(artifacts.c.body).label("size"), body.label("body"),
-        ).join(evaluations, at).where(artifacts.c.run_id == run_id).order_by(evaluations.c.id, artifacts.c.name)  # fmt: skip
+        ).join(evaluations, at).where(artifacts.c.run_id == run_id, evaluations.c.draft.is_(None))  # fmt: skip
+        query = query.order_by(evaluations.c.id, artifacts.c.name)
         return self._among(query, evaluations.c.candidate, ids)
 
     def artifact_bytes(self, run_id: str) -> int:
@@ -289,6 +351,27 @@ class Store:
         return int(self._scalar(query)) - sum(
             int(row["count"]) for row in self._among(query, evaluations.c.candidate, but)
         )
+
+    # ------------------------------------------------------------ the inbox
+
+    def put(self, run_id: str, kind: str, body: Mapping[str, Any]) -> int:
+        """Leaves a wish for the run's runner; returns its id. The one thing that others than the runner write."""
+        with self.translated(), self.writers.begin() as connection:
+            made = connection.execute(sa.insert(inbox).values(run_id=run_id, kind=kind, body=dict(body)))
+            return int(made.inserted_primary_key[0])  # type: ignore[index]
+
+    def wishes(self, run_id: str) -> list[Row]:
+        """Returns the wishes that nobody has answered, oldest first."""
+        waiting = (inbox.c.run_id == run_id) & inbox.c.answer.is_(None)
+        return self._all(select(inbox).where(waiting).order_by(inbox.c.id))
+
+    def withdraw(self, wish: int) -> None:
+        with self.translated(), self.writers.begin() as connection:
+            connection.execute(sa.delete(inbox).where(inbox.c.id == wish))
+
+    def answered(self, wish: int) -> Any:
+        """Returns the answer to a wish, None where there is none yet."""
+        return self._scalar(select(inbox.c.answer).where(inbox.c.id == wish))
 
     def last_ids(self, run_id: str) -> tuple[int, int]:
         """Returns the largest call id and evaluation id, 0 where there are none."""
@@ -329,12 +412,12 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _candidate(row: Row, bodies: Mapping[str, str], left: Iterable[Artifact]) -> Candidate:
+def _candidate(row: Row, bodies: Mapping[str, str], left: Iterable[Artifact], **measured: Any) -> Candidate:
     same = {name: row[name] for name in Candidate.__dataclass_fields__ if name in row}
     files: Files = {path: bodies[content] for path, content in (row["files"] or {}).items()}
     status, inspirations = Status(row["status"]) if row["status"] else None, tuple(row["inspirations"])
     return Candidate(
-        **{**same, "files": files, "status": status, "inspirations": inspirations, "artifacts": tuple(left)}
+        **{**same, **measured, "files": files, "status": status, "inspirations": inspirations, "artifacts": tuple(left)}
     )
 
 

@@ -20,7 +20,18 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from evolve.errors import EvolveError, LeaseLost, RunError
-from evolve.population.schema import artifacts, calls, candidates, checkpoints, evaluations, events, runs, texts
+from evolve.population.schema import (
+    artifacts,
+    calls,
+    candidates,
+    checkpoints,
+    drafts,
+    evaluations,
+    events,
+    inbox,
+    runs,
+    texts,
+)  # fmt: skip
 from evolve.population.store import Store, digest
 from evolve.types import Completion, Event, Files, StageOutcome
 
@@ -74,6 +85,8 @@ class Writer:
         self._save = saved.on_conflict_do_update(
             index_elements=checkpoints.primary_key, set_={"body": saved.excluded.body}
         )
+        of_draft = [evaluations.c[name] == sa.bindparam(f"b_{name}") for name in ("run_id", "candidate", "draft")]
+        self._promote = sa.update(evaluations).where(*of_draft).values(draft=None)
         of_one = [checkpoints.c[name] == sa.bindparam(f"b_{name}") for name in ("run_id", "candidate")]
         self._drop = sa.delete(checkpoints).where(*of_one)
         self._queue: queue.SimpleQueue[tuple[Change, asyncio.Future[None]] | None] = queue.SimpleQueue()
@@ -194,7 +207,7 @@ class Writer:
         return [*self.texts([prompt]), (_insert(calls), row)]
 
     def call_done(self, call: int, completion: Completion, seconds: float) -> Change:
-        used = {"tokens_in": completion.tokens_in, "tokens_out": completion.tokens_out, "cost_usd": completion.cost_usd}
+        used = {name: getattr(completion, name) for name in ("tokens_in", "tokens_out", "tokens_cached", "cost_usd")}
         columns = {"state": "done", "completion": digest(completion.text), "seconds": seconds, **used}
         return self.texts([completion.text]) + self._update(calls, call, columns)
 
@@ -203,17 +216,31 @@ class Writer:
         columns = {"state": "failed", "error": error[:500], "seconds": seconds, "reserved_usd": reserved_usd}
         return self._update(calls, call, columns)
 
+    def draft(self, candidate: int, number: int, origin: str, files: Files, **columns: Any) -> Change:
+        """Adds what an answer was made into: a draft, which may become the candidate."""
+        hashes = {path: digest(body) for path, body in files.items()}
+        row = self._row(candidate=candidate, number=number, origin=origin, files=hashes, **columns)
+        return [*self.texts(files.values()), (_insert(drafts), row)]
+
+    def promoted(self, candidate: int, draft: str) -> Change:
+        """Makes a draft's evaluation the candidate's own, which then need not run again."""
+        return [(self._promote, {"b_run_id": self.run_id, "b_candidate": candidate, "b_draft": draft})]
+
+    def answer(self, wish: int, found: Any) -> Change:
+        """Answers a wish of the inbox."""
+        return [(_update(inbox, ("answer",), "id"), {"b_id": wish, "v_answer": found})]
+
     def calls_lost(self) -> Change:
         """Marks every call that is still `sent` as lost; its price stays reserved."""
         sent = (calls.c.run_id == sa.bindparam("b_run_id")) & (calls.c.state == "sent")
         return [(sa.update(calls).where(sent).values(state="lost"), {"b_run_id": self.run_id})]
 
-    def evaluation(self, evaluation: int, candidate: int, outcome: StageOutcome) -> Change:
+    def evaluation(self, evaluation: int, candidate: int, outcome: StageOutcome, draft: str | None = None) -> Change:
         columns = {field.name: getattr(outcome, field.name) for field in fields(outcome) if field.name != "artifacts"}
         columns |= {name: _json(columns[name]) for name in ("metrics", "features")}
         columns |= {"status": outcome.status.value, "node_class": dict(outcome.node_class)}
         columns |= {"instances": [dict(instance) for instance in outcome.instances]}
-        row = self._row(id=evaluation, candidate=candidate, **columns)
+        row = self._row(id=evaluation, candidate=candidate, draft=draft, **columns)
         kept = [self._row(evaluation=evaluation, name=name, body=body) for name, body in outcome.artifacts.items()]
         return [(_insert(evaluations), row), *((_insert(artifacts), artifact) for artifact in kept)]
 

@@ -84,8 +84,10 @@ class _Reader:
         self._wraps = False  # whether the open fence holds blocks
 
     def read(self, line: str) -> None:
+        fence = FENCE.match(line.rstrip())
+        line = line.removeprefix(self._fence[0]) if self._fence else line
         if self._into is self._before:
-            self._read_prose(line)
+            self._read_prose(line, fence)
         elif SEARCH.match(line):
             raise EditError(f"{self._block()} is cut off: another one begins before its >>>>>>> REPLACE")
         elif self._into is self._old and DIVIDER.match(line):
@@ -95,8 +97,7 @@ class _Reader:
         else:
             self._into.append(line if line.endswith("\n") else line + "\n")
 
-    def _read_prose(self, line: str) -> None:
-        fence = FENCE.match(line.rstrip())
+    def _read_prose(self, line: str, fence: re.Match[str] | None) -> None:
         if SEARCH.match(line):
             self._before += self._new  # of a fence that holds blocks: a path, perhaps
             self._new.clear()
@@ -109,7 +110,7 @@ class _Reader:
         elif fence and fence[2] >= self._fence[1] and len(fence[1]) <= len(self._fence[0]) and not fence[3].strip():
             self._close()
         else:
-            self._new.append(line.removeprefix(self._fence[0]))
+            self._new.append(line)
 
     def _close(self, cut: bool = False) -> None:
         assert self._fence is not None

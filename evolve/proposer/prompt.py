@@ -178,7 +178,7 @@ class _Facts:
             "role": "Second parent" if self.operator == "crossover" else "Inspiration",
             "facts": f"{facts}\n\n" if facts else "",
         }
-        whole = render("inspiration", {**values, "files": _files(candidate.files, self.problem)})
+        whole = render("inspiration", {**values, "files": files_shown(candidate.files, self.problem)})
         return Block(name=f"inspiration {candidate.id}", forms=(whole, ""), rank=4 if place else 6)
 
     def _parent(self, parent: Candidate, feedback_chars: int) -> str:
@@ -196,7 +196,7 @@ class _Facts:
             {
                 "id": str(parent.id),
                 "facts": f"{said}\n\n" if said else "",
-                "files": _files(parent.files, self.problem),
+                "files": files_shown(parent.files, self.problem),
                 "restored": f"\n\nIn it again, though deleted earlier in this lineage:\n{listed(back)}" if back else "",
             },
         )
@@ -324,7 +324,7 @@ def _failure(parent: Candidate, child: Candidate) -> str:
     return f"{child.status}" + (f" ({cause})" if cause else "")
 
 
-def _files(files: Files, problem: Problem) -> str:
+def files_shown(files: Files, problem: Problem) -> str:
     return "\n\n".join(_fenced(path, files[path], len(files) > 1) for path in files)
 
 

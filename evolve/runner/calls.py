@@ -18,7 +18,7 @@ from evolve.types import Call, Completion, Prompt
 
 BACKOFF_S = 1.0  # before the second attempt at a call; doubled for each further one
 BACKOFF_MOST_S = 60.0
-PROPOSE, EVALUATE = "propose", "evaluate"  # what a call is for
+PROPOSE, NOVELTY, EVALUATE = "propose", "novelty", "evaluate"  # what a call is for
 
 
 class OutOfMoney(Exception):
@@ -138,6 +138,7 @@ class Calls:
         self._spent.unpriced += completion.cost_usd is None
         self._spent.tokens_in += completion.tokens_in
         self._spent.tokens_out += completion.tokens_out
+        self._spent.tokens_cached += completion.tokens_cached
 
     def _out_of_money(self, ceiling: float | None) -> OutOfMoney:
         left = (self._budget.usd or 0.0) - self._spent.cost_usd - self._spent.lost_usd

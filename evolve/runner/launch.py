@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -21,17 +21,19 @@ from evolve.llm.provider import Provider
 from evolve.population import Store, Writer, create_run, delete_run
 from evolve.population.store import Row
 from evolve.problem import Problem
-from evolve.proposer import build
+from evolve.proposer import Proposing
 from evolve.runner import confirm, rundir
 from evolve.runner.artifacts import ArtifactSpace
 from evolve.runner.asks import Asks, Question, alone
 from evolve.runner.budget import Budget, Spent
 from evolve.runner.calls import EVALUATE
 from evolve.runner.pending import read_pending
+from evolve.runner.proposals import first_prompt
+from evolve.runner.replay import Record
 from evolve.runner.runner import HEARTBEAT_S, Evaluator, Runner
 from evolve.search import Search
 from evolve.search.randomness import draw_seed
-from evolve.types import Candidate, Evaluation, Files, StageOutcome, Status
+from evolve.types import Candidate, Evaluation, Files, ProposalRequest, StageOutcome, Status
 
 DISTRIBUTION = "evolve-engine"
 
@@ -55,6 +57,9 @@ class Setup:
     provider: Provider
     evaluator: Evaluator
     budget: Budget
+    proposing: Proposing = field(default_factory=Proposing)
+    draws_several: bool = False  # whether an operator may ask for several answers
+    record: Record | None = None  # a run that is replayed
     artifact_mb: float = 200.0
 
 
@@ -120,6 +125,33 @@ async def resume(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen)
         with suppress(StoreError):
             writer.release(state)
         raise
+
+
+async def planned(setup: Setup) -> dict[str, str]:
+    """Returns what would run: evaluator and provider are started for it, nobody is called and nothing is left behind."""
+    async with _started(setup, founding=False):
+        problem, ceiling, budget = setup.problem, largest_call_usd(setup), setup.budget
+        limits = {name: getattr(budget, name) for name in Budget.__dataclass_fields__}
+        directions = ", ".join(
+            f"{'max' if sign > 0 else 'min'}imize {name}" for name, sign in problem.objectives.items()
+        )
+        if not ceiling:
+            cost = "unknown: the model has no known price (llm.price)" if ceiling is None else "nothing"
+        elif budget.usd is not None:
+            cost = f"${budget.usd:g} (budget.usd, never exceeded); the first call up to ${ceiling:.4f}"
+        else:
+            cost = (
+                largest_cost(setup, ceiling) if budget.candidates else f"no limit; the first call up to ${ceiling:.4f}"
+            )
+        return {
+            "problem": f"{problem.name} ({problem.path}): {directions}; initial programs {len(problem.initials)}",
+            "stages": ", ".join(f"{stage.name} ({stage.timeout_s:g} s)" for stage in problem.stages),
+            "llm": f"{setup.provider.model}, {setup.provider.concurrency} at once",
+            "evaluator": f"{setup.evaluator.slots} at once, isolation {setup.evaluator.isolation}",
+            "schedule": "async" if setup.search_settings["window"] is None else "ordered",
+            "budget": ", ".join(f"{name} {limit:g}" for name, limit in limits.items() if limit is not None),
+            "largest cost": cost,
+        }
 
 
 # ---------------------------------------------------------------- parts
@@ -223,8 +255,10 @@ class Founding:
 async def _founders(
     setup: Setup, serving: Callable[[int], Callable[[Question], Awaitable[Any]]]
 ) -> list[tuple[Files, Evaluation]]:
-    """Evaluates the initial programs. Raises RunError with the reason unless one of them is ok."""
+    """Evaluates the initial programs, if there are any. Raises RunError with the reason unless one of them is ok."""
     found: list[tuple[Files, Evaluation]] = []
+    if not setup.problem.initials:
+        return found
     for index, files in enumerate(setup.problem.initials):
         evaluation = await setup.evaluator.evaluate(
             setup.problem,
@@ -265,22 +299,35 @@ async def _again(
 
 def _show_price(setup: Setup, screen: Screen) -> None:
     """Says what a paid model can cost at most. Raises UsageError for a budget in dollars and a model without a price."""
-    parent = Candidate(id=1, status=Status.OK, files=setup.problem.initials[0])
-    first = build(setup.problem, operator="diff", parent=parent, inspirations=(), tried=())
-    ceiling = setup.provider.ceiling_usd(first)
-    budget = setup.budget
+    ceiling, budget = largest_call_usd(setup), setup.budget
     if budget.usd is not None and ceiling is None:
         raise UsageError(
             f"budget.usd={budget.usd:g}: {setup.provider.model} has no known price; set llm.price="
             "{input_usd_per_mtok: X, output_usd_per_mtok: Y} or budget.usd=null"
         )
     if ceiling and budget.usd is None and budget.candidates:
-        most = ceiling * budget.candidates
-        more = ", those that evaluations make aside" if _asks_a_model(setup.problem) else ""
-        screen.note(
-            "cost",
-            f"{budget.candidates} calls like the first can cost up to ${most:.2f}{more}; budget.usd=X is never exceeded",
-        )
+        screen.note("cost", f"{largest_cost(setup, ceiling)}; budget.usd=X is never exceeded")
+
+
+def largest_call_usd(setup: Setup) -> float | None:
+    """Returns the largest price that the first call can have, None where no price is known."""
+    search = Search(**setup.search_settings)
+    known: dict[int, Candidate] = {}
+    if setup.problem.initials:
+        first = search.add("initial", [0])
+        known[first] = Candidate(id=first, status=Status.OK, files=setup.problem.initials[0])
+        search.tell(first, Status.OK, 0.0, {})
+    request = search.ask()
+    assert isinstance(request, ProposalRequest)  # no other kind is asked by this version
+    return setup.provider.ceiling_usd(first_prompt(setup.problem, search, request, known, setup.proposing))
+
+
+def largest_cost(setup: Setup, ceiling: float) -> str:
+    """Says what a run of so many candidates can cost at most."""
+    candidates, proposing = setup.budget.candidates or 0, setup.proposing
+    calls = candidates * max(proposing.turns, proposing.drafts if setup.draws_several else 0)
+    more = ", those that evaluations make aside" if _asks_a_model(setup.problem) else ""
+    return f"{candidates} candidates, {calls} calls like the first at most, can cost up to ${ceiling * calls:.2f}{more}"
 
 
 def _asks_a_model(problem: Problem) -> bool:
@@ -335,10 +382,15 @@ def _runner(
         writer=writer,
         budget=setup.budget,
         spent=spent,
+        proposing=setup.proposing,
         last_ids=store.last_ids(writer.run_id),
         busy_s=stored["busy"],
         counts={Status(status): n for status, n in store.counts(writer.run_id).items() if status},
         fingerprints=store.fingerprints(writer.run_id),
+        sketches=store.sketches(writer.run_id),
+        behaviours=store.behaviours(writer.run_id),
+        admitted=store.proposed(writer.run_id),
+        order=setup.record.order(search) if setup.record and search.window is None else None,
         pending=read_pending(store, writer.run_id, search) if resumed else None,
         note=(note := _noting(screen)),
         artifacts=ArtifactSpace(setup.artifact_mb, store.artifact_bytes(writer.run_id), note),
@@ -361,7 +413,7 @@ def _noting(screen: Screen) -> Callable[[str, str], None]:
 def _spent(store: Store, run_id: str, untold: Sequence[int]) -> Spent:
     """Returns what a stored run used; evaluations of candidates not told yet count when they are told."""
     totals = store.call_totals(run_id)
-    same = ("calls", "tokens_in", "tokens_out", "cost_usd", "unpriced")
+    same = ("calls", "tokens_in", "tokens_out", "tokens_cached", "cost_usd", "unpriced")
     return Spent(
         evaluations=store.evaluations(run_id, untold),
         wall_s=store.run(run_id)["wall_s"],

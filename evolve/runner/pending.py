@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from asyncio import Future
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from evolve.population import Store
 from evolve.population.store import Row
-from evolve.runner.calls import PROPOSE
+from evolve.proposer import Draft
+from evolve.runner.calls import NOVELTY, PROPOSE
 from evolve.search import Search
 from evolve.search.search import request_of
 from evolve.types import Evaluation, Files, ProposalRequest, StageOutcome, Status
 
+TURN, TRY = "turn", "try"  # where a draft is from: an answer, or an agent's try before it
+
 
 @dataclass(slots=True, kw_only=True)
 class Proposed:
-    """What came of a proposal: files to evaluate, or a status that needs no evaluation."""
+    """What came of a proposal: files to evaluate, or a status that needs no evaluation. `draft` is the number of its answer."""
 
     files: Files
     status: Status | None = None
@@ -24,16 +27,24 @@ class Proposed:
     title: str = ""
     hypothesis: str = ""
     duplicate_of: int | None = None
+    draft: int | None = None
 
 
 @dataclass(slots=True, kw_only=True)
 class InFlight:
-    """A candidate that is not told yet, and how far it got. `sent`, `attempts` and `measured` are of an earlier runner."""
+    """A candidate that is not told yet, and how far it got. `sent`, `answers` and `measured` are of an earlier runner."""
 
     request: ProposalRequest | None = None  # None: an initial program
-    attempts: int = 0  # calls made for it
-    sent: str | None = None  # the prompt's text
-    answer: str | None = None  # a completion that no edit was made of yet
+    sent: str | None = None  # the first prompt's text
+    operator: str = ""  # that the first prompt asks for, which may be another than the request's
+    answers: list[tuple[int, str]] = field(default_factory=list)  # (call, completion) that no draft was made of yet
+    drafts: list[Draft] = field(default_factory=list)
+    tried: int = 0  # drafts that an agent tried
+    tested: int = 0  # drafts that were evaluated and are not the candidate
+    like: int | None = None  # a program that it is like, what the model said of that, and whether it is no new idea
+    verdict: str | None = None
+    old: bool = False
+    settled: bool = False  # no further answer is asked for
     proposed: Proposed | None = None
     durable: Future[None] | None = None  # the commit of what was proposed
     measured: Sequence[StageOutcome] = ()
@@ -50,32 +61,65 @@ def read_pending(store: Store, run_id: str, search: Search) -> dict[int, InFligh
             request = request_of(candidate, event.data)
             assert isinstance(request, ProposalRequest)  # no other kind is asked by this version
             pending[candidate] = InFlight(request=request)
-            _add_calls(pending[candidate], store, run_id, candidate)
+            _add_drafts(pending[candidate], store, run_id, candidate)
         else:
             bodies = store.texts(run_id, event.data["files"].values())
-            known = {name: event.data[name] for name in ("title", "hypothesis", "reason", "duplicate_of")}
-            status = Status(event.data["status"]) if event.data["status"] else None
+            known = {name: event.data[name] for name in ("title", "hypothesis", "reason", "duplicate_of", "draft")}
             files = {path: bodies[content] for path, content in event.data["files"].items()}
-            pending[candidate].proposed = Proposed(files=files, status=status, **known)
-            bodies_of: dict[int, dict[str, bytes]] = {}
-            for row in store.artifacts(run_id, [candidate]):
-                bodies_of.setdefault(row["evaluation"], {})[row["name"]] = row["body"]
-            rows = store.evaluation_rows(run_id, candidate)
-            pending[candidate].measured = [_outcome(row, bodies_of.get(row["id"], {})) for row in rows]
+            proposed = Proposed(files=files, status=_status(event.data["status"]), **known)
+            pending[candidate].proposed = proposed
+            pending[candidate].measured = stored_outcomes(store, run_id, candidate)
     return pending
 
 
-def _add_calls(flight: InFlight, store: Store, run_id: str, candidate: int) -> None:
-    rows = [row for row in store.call_rows(run_id, candidate) if row["purpose"] == PROPOSE]
-    done = [row["completion"] for row in rows if row["state"] == "done"]
-    flight.attempts = len(rows)
-    if rows:
-        flight.sent = store.texts(run_id, [rows[-1]["prompt"]])[rows[-1]["prompt"]]
-    if done:
-        flight.answer = store.texts(run_id, [done[-1]])[done[-1]]
+def stored_outcomes(store: Store, run_id: str, candidate: int) -> list[StageOutcome]:
+    """Returns the stages that a candidate ran through, in their order, with what they left."""
+    bodies_of: dict[int, dict[str, bytes]] = {}
+    for row in store.artifacts(run_id, [candidate]):
+        bodies_of.setdefault(row["evaluation"], {})[row["name"]] = row["body"]
+    return [outcome_of(row, bodies_of.get(row["id"], {})) for row in store.evaluation_rows(run_id, candidate)]
 
 
-def _outcome(row: Row, artifacts: Mapping[str, bytes]) -> StageOutcome:
+def outcome_of(row: Row, artifacts: Mapping[str, bytes]) -> StageOutcome:
     same = {name: row[name] for name in StageOutcome.__dataclass_fields__ if name in row}
     status, instances, curve = Status(row["status"]), tuple(row["instances"]), tuple(map(tuple, row["curve"]))
     return StageOutcome(**{**same, "status": status, "instances": instances, "curve": curve, "artifacts": artifacts})
+
+
+def stored_drafts(store: Store, run_id: str, candidate: int) -> list[Draft]:
+    """Returns the drafts that were made of a candidate's answers, with what their evaluation came to."""
+    rows = [row for row in store.draft_rows(run_id, candidate) if row["origin"] == TURN]
+    ran = {row["draft"]: row for row in store.evaluation_rows(run_id, candidate, drafts=True)}
+    answers = {row["id"]: row["completion"] for row in store.call_rows(run_id, candidate)}
+    bodies = store.texts(
+        run_id, {*answers.values(), *(content for row in rows for content in row["files"].values())} - {None}
+    )
+    found = []
+    for row in rows:
+        same = {name: row[name] for name in ("number", "call", "reason", "title", "hypothesis", "duplicate_of")}
+        draft = Draft(answer=bodies[answers[row["call"]]], status=_status(row["status"]), **same)
+        draft.files = {path: bodies[content] for path, content in row["files"].items()}
+        if draft.name in ran:
+            draft.outcome = outcome_of(ran[draft.name], {})
+        found.append(draft)
+    return found
+
+
+def _status(stored: str | None) -> Status | None:
+    return Status(stored) if stored else None
+
+
+def _add_drafts(flight: InFlight, store: Store, run_id: str, candidate: int) -> None:
+    asked = store.call_rows(run_id, candidate)
+    rows = [row for row in asked if row["purpose"] == PROPOSE]
+    first = next((row["prompt"] for row in rows if row["number"] == 0), None)
+    flight.drafts = stored_drafts(store, run_id, candidate)
+    known = {draft.call for draft in flight.drafts}
+    done = {row["id"]: row["completion"] for row in rows if row["state"] == "done" and row["id"] not in known}
+    judged = [row["completion"] for row in asked if row["purpose"] == NOVELTY and row["state"] == "done"]
+    bodies = store.texts(run_id, [*done.values(), *judged, *([first] if first else [])])
+    flight.verdict = bodies[judged[0]] if judged else None
+    flight.sent = bodies[first] if first else None
+    flight.answers = [(call, bodies[completion]) for call, completion in done.items()]
+    flight.tried = sum(row["origin"] == TRY for row in store.draft_rows(run_id, candidate))
+    flight.tested = len(store.evaluation_rows(run_id, candidate, drafts=True))

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 from evolve.errors import EvolveError, FatalError, RunError
@@ -14,7 +14,7 @@ from evolve.llm.provider import Provider
 from evolve.population import Store, Writer, digest
 from evolve.population.writer import Change
 from evolve.problem import Problem
-from evolve.proposer import EditError, apply, build, fingerprint
+from evolve.proposer import Draft, Proposing
 from evolve.runner import calls, confirm
 from evolve.runner.artifacts import ArtifactSpace
 from evolve.runner.asks import Asks
@@ -22,16 +22,17 @@ from evolve.runner.budget import Budget, Spent
 from evolve.runner.calls import OutOfMoney
 from evolve.runner.meter import Meter
 from evolve.runner.pending import InFlight, Proposed
+from evolve.runner.proposals import Proposals, needed
+from evolve.runner.replay import Order
+from evolve.runner.wishes import Wishes
 from evolve.search import Search
-from evolve.search.randomness import draw_seed, entropy
+from evolve.search.randomness import draw_seed
 from evolve.types import (
-    SEPARATOR,
     Candidate,
     Completion,
     Evaluation,
     Event,
     Files,
-    Prompt,
     ProposalRequest,
     StageOutcome,
     Status,
@@ -39,6 +40,7 @@ from evolve.types import (
 
 HEARTBEAT_S = 5.0
 PAUSE_AFTER = 5  # so many infra or evaluator faults in a row pause the run
+VECTOR = 64  # instances whose scores the search is told
 CACHED = 1024  # candidates kept in memory for prompts
 
 
@@ -88,9 +90,10 @@ class Evaluator(Protocol):
         draw_seed: int,
         replicate: int = 0,
         holdout: bool = False,
+        stage: str = "",
         serve: Callable[[Mapping[str, Any]], Awaitable[Any]],
     ) -> StageOutcome:
-        """Runs the last stage alone, once more: as one more replicate, or on the hold-out's instances."""
+        """Runs one stage alone, the last by default: as one more replicate, or on the hold-out's instances."""
 
     async def close(self) -> None: ...
 
@@ -113,10 +116,15 @@ class Runner:
         writer: Writer,
         budget: Budget,
         spent: Spent,
+        proposing: Proposing,
+        order: Order | None = None,
         last_ids: tuple[int, int] = (0, 0),
         busy_s: Mapping[str, float] | None = None,
         counts: dict[Status, int] | None = None,
         fingerprints: dict[str, int] | None = None,
+        sketches: Sequence[tuple[int, Sequence[int]]] = (),
+        behaviours: dict[str, int] | None = None,
+        admitted: int = 0,
         pending: Mapping[int, InFlight] | None = None,
         artifacts: ArtifactSpace | None = None,
         note: Callable[[str, str], None] = lambda kind, text: None,
@@ -134,15 +142,25 @@ class Runner:
         self._wall_before, self._began = spent.wall_s, clock()
         self.calls = calls.Calls(
             provider=provider, writer=writer, budget=budget, spent=spent,
-            meters={calls.PROPOSE: self.llm_meter, calls.EVALUATE: self.judge_meter},
+            meters={
+                calls.PROPOSE: self.llm_meter, calls.NOVELTY: self.llm_meter, calls.EVALUATE: self.judge_meter,
+            },
             may_start=self._affordable,
             last_id=last_ids[0], seed=search.seed, note=note, clock=clock,
         )  # fmt: skip
         self.asks = Asks(provider=provider, calls=self.calls, writer=writer, problem=problem, stop=self._stop)
         self._last_evaluation = last_ids[1]
-        self._fingerprints = fingerprints if fingerprints is not None else {}
+        self.proposals = Proposals(
+            problem=problem, search=search, rules=proposing, converses=provider.converses, calls=self.calls, writer=writer,
+            write=self._write, candidates=self._candidates, files=self._files,
+            fingerprints=fingerprints if fingerprints is not None else {}, sketches=sketches,
+        )  # fmt: skip
+        self._behaviours = behaviours if behaviours is not None else {}
+        self._admitted = admitted
+        self._order = order  # of a record that is replayed; only an asynchronous one's is not given by the schedule
         self._cache: OrderedDict[int, Candidate] = OrderedDict()
         self._requests: deque[ProposalRequest] = deque()
+        self._tests: deque[Coroutine[Any, Any, None]] = deque()  # drafts that wait for their first stage
         self._backlog: deque[int] = deque()
         self._in_flight: dict[int, InFlight] = dict(pending or {})  # in the order of asking
         self._artifacts = artifacts or ArtifactSpace(note=note)
@@ -159,16 +177,18 @@ class Runner:
     async def run(self) -> str:
         """Runs to the end; returns the run's state (finished, interrupted, paused, failed)."""
         heart = asyncio.create_task(self._beat())
+        inbox = asyncio.create_task(self._read_inbox())
         try:
             self._take_up()
             self._pump()
             await self._done.wait()
         finally:
-            heart.cancel()
-            tasks = [*self._proposals, *self._evaluations]
+            for test in self._tests:
+                test.close()
+            tasks = [heart, inbox, *self._proposals, *self._evaluations]
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(heart, *tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
         await self._finish()
         return self.state
 
@@ -198,8 +218,6 @@ class Runner:
             islands = range(index, len(self.search.islands), len(evaluations))
             candidate = self.search.add("initial", list(islands))
             title = "initial program" if len(evaluations) == 1 else f"initial program {index + 1}"
-            mark = fingerprint(files)
-            self._fingerprints[mark] = candidate
             proposed = Proposed(files=files, title=title)
             self._in_flight[candidate] = InFlight(proposed=proposed)
             for outcome in evaluation.stages:
@@ -208,7 +226,7 @@ class Runner:
             changes += [
                 self.writer.candidate(candidate, "initial", island=islands[0] if islands else 0),
                 self.writer.log([self._proposed_event(candidate, proposed)]),
-                self.writer.files(candidate, files, title=title, fingerprint=mark),
+                self.writer.files(candidate, files, title=title, **self.proposals.found(candidate, files)),
                 *(self._stage(candidate, outcome) for outcome in evaluation.stages),
                 *self._told(candidate, evaluation),
             ]
@@ -251,6 +269,8 @@ class Runner:
         return self.spent.reached(self.budget)
 
     def _may_ask(self) -> bool:
+        if self._order is not None and not self._order.is_next("asked", self.search.size + 1):
+            return False
         return not self._draining and self.search.may_ask() and not self._limits_reached()
 
     def _affordable(self) -> bool:
@@ -262,7 +282,10 @@ class Runner:
         if not isinstance(request, ProposalRequest):
             raise RunError(f"the search asked for {type(request).__name__}, which this version does not carry out")
         self._in_flight[request.id] = InFlight(request=request)
-        self._requests.append(request)
+        if self._order is None or self._order.was_told(request.id):
+            self._requests.append(request)
+        if self._order is not None:
+            self._order.done("asked", request.id)
         columns = {name: getattr(request, name) for name in ("island", "operator", "parent")}
         self._write(
             self.writer.log(self.search.take_events()),
@@ -271,11 +294,16 @@ class Runner:
 
     def _start_proposals(self) -> None:
         """Fills the proposal slots. `ordered` asks for the whole window; `async` only when a slot is free to be used."""
-        while self._may_ask() and (self.search.window is not None or self._has_room()):
+        while self._may_ask() and (self._sequenced or self._has_room()):
             self._ask()
         slots = self.provider.concurrency
         while self._requests and len(self._proposals) < slots and not self._draining and self._affordable():
             self._start(self._proposals, self._propose(self._requests.popleft()))
+
+    @property
+    def _sequenced(self) -> bool:
+        """Says whether the schedule, or a record, decides when to ask."""
+        return self.search.window is not None or self._order is not None
 
     def _has_room(self) -> bool:
         """A slot is free, and what waits to be evaluated does not grow without bound."""
@@ -283,27 +311,44 @@ class Runner:
         return asked < self.provider.concurrency and len(self._backlog) < self.evaluator.queue
 
     def _start_evaluations(self) -> None:
-        while self._backlog and len(self._evaluations) < self.evaluator.slots:
-            self._start(self._evaluations, self._evaluate(self._backlog.popleft()))
+        while (self._tests or self._backlog) and len(self._evaluations) < self.evaluator.slots:
+            if self._tests:
+                self._start(self._evaluations, self._tests.popleft())
+            else:
+                self._start(self._evaluations, self._evaluate(self._backlog.popleft()))
 
     def _admit_answers(self) -> None:
-        """Makes candidates of completions: as they arrive, or in id order when the schedule is ordered."""
+        """Makes candidates of settled proposals: as they come, in a record's order, or ordered by id."""
+        while self._order is not None and (flight := self._in_flight.get(self._order.admission() or 0)) is not None:
+            if not self._may_admit(flight):
+                return
+            candidate = self._order.admission() or 0
+            self._order.admitted(candidate)
+            self._admit(candidate, flight)
+        if self._order is not None:
+            return
         for candidate, flight in list(self._in_flight.items()):
-            if flight.answer is not None:
+            if self._may_admit(flight):
                 self._admit(candidate, flight)
             elif flight.proposed is None and flight.result is None and self.search.window is not None:
                 break
+
+    @staticmethod
+    def _may_admit(flight: InFlight) -> bool:
+        return flight.settled and flight.proposed is None and flight.result is None
 
     def _tell_results(self) -> None:
         """Tells what may be told; `ordered` asks each proposal due before the next tell, so a drained run resumes alike."""
         told = True
         while told:
             told = False
-            while self.search.window is not None and self._may_ask():
+            while self._sequenced and self._may_ask():
                 self._ask()
             ended = bool(self._limits_reached()) or self.state == "finished"
             for candidate, flight in list(self._in_flight.items()):
                 if flight.result is None or not self.search.may_tell(candidate, asking_ended=ended):
+                    continue
+                if self._order is not None and not self._order.is_next("told", candidate):
                     continue
                 if not self._confirms(candidate, flight, flight.result):
                     self._write(*self._told(candidate, flight.result))
@@ -324,62 +369,67 @@ class Runner:
     # ------------------------------------------------------------ proposing
 
     async def _propose(self, request: ProposalRequest) -> None:
-        wanted = [candidate for candidate in (request.parent, *request.inspirations, *request.tried) if candidate]
-        missing = [candidate for candidate in wanted if candidate not in self._cache]
+        missing = [candidate for candidate in needed(self.search, request) if candidate not in self._cache]
         if missing:
             self._cache.update(await asyncio.to_thread(self.store.candidates, self.writer.run_id, missing))
         flight = self._in_flight[request.id]
-        prompt = self._prompt(request, self._candidates(wanted), flight.sent)
-        completion = await self.calls.complete(request.id, prompt, flight.attempts)
-        if isinstance(completion, Completion):
-            flight.answer = completion.text
-        elif isinstance(completion, FatalError):
-            self._stop("failed", str(completion))
-        elif isinstance(completion, OutOfMoney):
-            self._stop("finished", str(completion))
-        elif completion is not None:
-            flight.result = Evaluation(status=Status.INFRA, feedback=str(completion))
+        found = await (self.proposals.next(flight) if flight.like is None else self.proposals.judge(flight))
+        if isinstance(found, Completion):  # the judgement
+            flight.settled = True
+        elif isinstance(found, Draft):
+            self._drafted(request.id, flight)
+        elif isinstance(found, FatalError):
+            self._stop("failed", str(found))
+        elif isinstance(found, OutOfMoney):
+            self._stop("finished", str(found))
+            flight.settled = bool(flight.drafts)
+        elif found is not None:
+            flight.settled = bool(flight.drafts)
+            if not flight.drafts:
+                flight.result = Evaluation(status=Status.INFRA, feedback=str(found))
 
-    def _prompt(self, request: ProposalRequest, known: Mapping[int, Candidate], sent: str | None) -> Prompt:
-        prompt = build(
-            self.problem,
-            operator=request.operator,
-            parent=known[request.parent or 0],
-            inspirations=[known[candidate] for candidate in request.inspirations],
-            tried=[known[candidate] for candidate in request.tried],
-            seed=entropy(self.search.seed, "propose", request.id),
-        )
-        if sent is None:
-            return prompt
-        system, _, user = sent.partition(SEPARATOR)
-        return replace(prompt, system=system, user=user)
+    def _drafted(self, candidate: int, flight: InFlight) -> None:
+        """Sends a proposal's newest draft where it belongs: to its test, back to the model, or on to admission."""
+        if self.proposals.wants_outcome(flight):
+            draft = flight.drafts[-1]
+            self._tests.append(self._test(candidate, draft.files, draft.name, partial(self._tested, candidate, draft)))
+        elif self.proposals.goes_on(flight) and (self._affordable() or self.search.window is not None):
+            assert flight.request is not None  # what is drafted was asked
+            self._requests.appendleft(flight.request)
+        elif flight.request is not None and self.proposals.wants_judgement(flight):
+            self._requests.appendleft(flight.request)
+        else:
+            flight.settled = True
+
+    async def _test(self, candidate: int, files: Files, name: str, then: Callable[[StageOutcome], None]) -> None:
+        """Runs a draft through the first stage, as its candidate would be; keeps the outcome under the draft's name."""
+        flight, stage = self._in_flight[candidate], self.problem.stages[0].name
+        with self.evaluator_meter.occupied():
+            outcome = await self._measure(candidate, files, stage=stage)
+        if candidate not in self.asks.cut:
+            flight.tested += 1
+            self._write(self._stage(candidate, outcome, name), self._no_checkpoints(candidate))
+            then(outcome)
+
+    def _tested(self, candidate: int, draft: Draft, outcome: StageOutcome) -> None:
+        draft.outcome = outcome
+        self._drafted(candidate, self._in_flight[candidate])
+
+    def _try(self, candidate: int, files: Files, name: str, then: Callable[[StageOutcome], None]) -> None:
+        self._tests.append(self._test(candidate, files, name, then))
 
     # ------------------------------------------------------------ from completion to candidate
 
     def _admit(self, candidate: int, flight: InFlight) -> None:
-        proposed = self._edit(flight)
-        flight.answer = None
-        mark = fingerprint(proposed.files) if proposed.files else None
-        known = self._fingerprints.get(mark) if mark else None
-        if known is not None:
-            proposed.status, proposed.duplicate_of = Status.DUPLICATE, known
-            proposed.reason = f"the same program as candidate {known}"
-        elif mark:
-            self._fingerprints[mark] = candidate
-        columns = {"title": proposed.title, "hypothesis": proposed.hypothesis}
+        proposed, columns = self.proposals.settle(candidate, flight)
+        self._admitted += 1
         flight.durable = self._write(
             self.writer.log([self._proposed_event(candidate, proposed)]),
-            self.writer.files(candidate, proposed.files, fingerprint=mark, duplicate_of=known, **columns),
+            self.writer.files(
+                candidate, proposed.files, title=proposed.title, hypothesis=proposed.hypothesis, **columns
+            ),
         )
         self._enter(candidate, flight, proposed)
-
-    def _edit(self, flight: InFlight) -> Proposed:
-        parent = (flight.request and flight.request.parent) or 0
-        try:
-            edited = apply(flight.answer or "", self._candidates([parent])[parent].files, self.problem.edit)
-        except EditError as error:
-            return Proposed(files={}, status=Status.EDIT_FAILED, reason=str(error))
-        return Proposed(files=edited.files, title=edited.title, hypothesis=edited.hypothesis)
 
     def _enter(self, candidate: int, flight: InFlight, proposed: Proposed) -> None:
         """Queues a proposed candidate for evaluation, or settles it without one."""
@@ -397,6 +447,8 @@ class Runner:
             "status": proposed.status,
             "reason": proposed.reason,
             "duplicate_of": proposed.duplicate_of,
+            "draft": proposed.draft,
+            "admitted": self._admitted,
         }
         return Event(seq=self.search.proposed_seq(candidate), kind="proposed", candidate=candidate, data=data)
 
@@ -426,16 +478,16 @@ class Runner:
             self._write(self._stage(candidate, outcome))
 
     async def _measure(self, candidate: int, files: Files, **what: Any) -> StageOutcome:
-        """Runs the last stage alone, as one more `replicate` or as the `holdout`."""
+        """Runs one stage alone: as one more `replicate`, as the `holdout`, or for a draft."""
         what |= {"draw_seed": draw_seed(self.search.seed, candidate), "serve": self.asks.of(candidate)}
         return await self.evaluator.measure(self.problem, files, candidate=candidate, **what)
 
     def _replicates(self, stage: str) -> int:
         return self.problem.stage(stage).replicates
 
-    def _stage(self, candidate: int, outcome: StageOutcome) -> Change:
+    def _stage(self, candidate: int, outcome: StageOutcome, draft: str | None = None) -> Change:
         self._last_evaluation += 1
-        return self.writer.evaluation(self._last_evaluation, candidate, self._artifacts.fit(outcome))
+        return self.writer.evaluation(self._last_evaluation, candidate, self._artifacts.fit(outcome), draft)
 
     def _confirms(self, candidate: int, flight: InFlight, result: Evaluation) -> bool:
         """Says whether a result that is about to be the best waits for its second evaluation; starts that in a free slot."""
@@ -485,9 +537,19 @@ class Runner:
     def _told(self, candidate: int, evaluation: Evaluation) -> list[Change]:
         """Tells the search; returns what the population is to keep of it."""
         before = self.search.best
-        self.spent.evaluations += len(evaluation.stages)
-        self.search.tell(candidate, evaluation.status, evaluation.score, confirm.stage_scores(evaluation))
-        self._remember(candidate, evaluation)
+        self.spent.evaluations += len(evaluation.stages) + self._in_flight[candidate].tested
+        behaviour = self._behaviour(candidate, evaluation)
+        self.search.tell(
+            candidate,
+            evaluation.status,
+            evaluation.score,
+            confirm.stage_scores(evaluation),
+            self._vector(evaluation),
+            behaviour.get("behaves_as"),
+        )
+        if self._order is not None:
+            self._order.done("told", candidate)
+        self._remember(candidate, evaluation, behaviour.get("behaves_as"))
         self._watch(candidate, evaluation, before)
         columns = {
             "status": evaluation.status.value,
@@ -498,15 +560,33 @@ class Runner:
             "metrics": dict(evaluation.metrics),
             "features": dict(evaluation.features),
             "feedback": evaluation.feedback,
+            **behaviour,
         }
         told = [self.writer.log(self.search.take_events()), self.writer.candidate_columns(candidate, **columns)]
         return [*told, self._no_checkpoints(candidate)]
+
+    def _behaviour(self, candidate: int, evaluation: Evaluation) -> dict[str, Any]:
+        """Returns the columns that tell programs which do the same from others: a hash of all that was measured."""
+        instances = _last_instances(evaluation)
+        if evaluation.status is not Status.OK or not instances:
+            return {}
+        found = [sorted((name, repr(value)) for name, value in one["metrics"].items()) for one in instances]
+        mark = digest(repr(found))
+        first = self._behaviours.setdefault(mark, candidate)
+        return {"behaviour": mark, **({} if first == candidate else {"behaves_as": first})}
+
+    def _vector(self, evaluation: Evaluation) -> list[float]:
+        """Returns the score on each instance (higher is better), [] where there are too many or one has none."""
+        sign, name = self.problem.objectives[self.problem.objective], self.problem.objective
+        values = [one["metrics"].get(name) for one in _last_instances(evaluation)]
+        known = evaluation.status is Status.OK and 1 < len(values) <= VECTOR and None not in values
+        return [sign * float(value) for value in values] if known else []
 
     def _no_checkpoints(self, candidate: int) -> Change:
         keeps = any(stage.checkpoint for stage in self.problem.stages)
         return self.writer.no_checkpoints(candidate) if keeps else []
 
-    def _remember(self, candidate: int, evaluation: Evaluation) -> None:
+    def _remember(self, candidate: int, evaluation: Evaluation, behaves_as: int | None) -> None:
         """Keeps a told candidate for prompts, and forgets what was needed to get it there."""
         flight = self._in_flight.pop(candidate)
         request, proposed = flight.request, flight.proposed or Proposed(files={})
@@ -515,9 +595,14 @@ class Runner:
             self.counts[evaluation.status] = self.counts.get(evaluation.status, 0) + 1
             decided = {name: getattr(request, name) for name in ("island", "operator", "parent", "inspirations")}
         measured = {name: getattr(evaluation, name) for name in ("status", "score", "metrics", "feedback", "features")}
-        made = {name: getattr(proposed, name) for name in ("title", "hypothesis", "files")}
-        left = evaluation.artifacts()
-        self._cache[candidate] = Candidate(id=candidate, artifacts=left, **decided, **measured, **made)
+        made = {name: getattr(proposed, name) for name in ("title", "hypothesis", "files", "duplicate_of")}
+        seen: dict[str, Any] = {
+            "artifacts": evaluation.artifacts(),
+            "instances": _last_instances(evaluation),
+            "behaves_as": behaves_as,
+        }
+        turn_s = {outcome.stage: outcome.turn_s for outcome in reversed(evaluation.stages)}
+        self._cache[candidate] = Candidate(id=candidate, turn_s=turn_s, **seen, **decided, **measured, **made)
         while len(self._cache) > CACHED:
             self._cache.popitem(last=False)
 
@@ -548,6 +633,11 @@ class Runner:
             found.update(read)
         return found
 
+    def _files(self, candidate: int) -> Files:
+        """Returns any candidate's files, told or not."""
+        flight = self._in_flight.get(candidate)
+        return flight.proposed.files if flight and flight.proposed else self._candidates([candidate])[candidate].files
+
     def _write(self, *changes: Change) -> asyncio.Future[None]:
         """Queues changes without waiting; a failure stops the run."""
         written = self.writer.write(*changes)
@@ -565,6 +655,14 @@ class Runner:
             await self._write(self._progress())
             self._pump()  # a budget of seconds may have been reached
 
+    async def _read_inbox(self) -> None:
+        if self.provider.tries:
+            wishes = Wishes(
+                problem=self.problem, writer=self.writer, write=self._write, proposals=self.proposals,
+                in_flight=self._in_flight, tries=self.provider.tries, test=self._try,
+            )  # fmt: skip
+            await wishes.watch(self._pump)
+
     def _progress(self) -> Change:
         meters = {"llm": self.llm_meter, "judges": self.judge_meter, "evaluators": self.evaluator_meter}
         busy = {pool: meter.busy_s() for pool, meter in meters.items()}
@@ -575,10 +673,16 @@ class Runner:
         """Puts the work that a stored run still has where it belongs."""
         for candidate, flight in self._in_flight.items():
             if flight.proposed is not None:
-                flight.answer = None
+                if self._order is not None:
+                    self._order.admitted(candidate)
                 self._enter(candidate, flight, flight.proposed)
-            elif flight.answer is None and flight.request is not None:
-                self._requests.append(flight.request)
+            elif flight.request is not None and (self._order is None or self._order.was_told(candidate)):
+                for call, text in flight.answers:
+                    self.proposals.drafted(flight, call, text)
+                if flight.drafts:
+                    self._drafted(candidate, flight)
+                else:
+                    self._requests.append(flight.request)
 
     # ------------------------------------------------------------ stopping
 
@@ -591,7 +695,7 @@ class Runner:
         self._set_state(state, reason)
         self._draining = True
         # what a user stops, ends with its evaluations' calls
-        self.calls.end(*[calls.PROPOSE] * (state == "interrupted"))
+        self.calls.end(*[calls.PROPOSE, calls.NOVELTY] * (state == "interrupted"))
         if state in ("failed", "paused"):
             self.note(state, reason)
 
@@ -605,6 +709,8 @@ class Runner:
     def _settle(self) -> None:
         """Says why a run ended that nobody stopped."""
         reached = " and ".join(f"budget.{name}" for name in self._limits_reached())
+        if self._order is not None and self._order.ended():
+            self._set_state("finished", "all of the record is replayed")
         stuck = f"came to a stand with {len(self.search.open())} candidates in flight; this is a fault in Evolve itself"
         self._set_state(*(("finished", f"{reached} is used up") if reached else ("failed", stuck)))
 
@@ -614,3 +720,8 @@ class Runner:
             await self.writer.write(self._progress(), self.writer.run_columns(**columns))
         except EvolveError as error:
             self.state, self.reason = "failed", str(error)
+
+
+def _last_instances(evaluation: Evaluation) -> tuple[Mapping[str, Any], ...]:
+    """Returns what the last stage's first replicate measured on each instance."""
+    return next((o.instances for o in evaluation.stages if o.stage == evaluation.stages[-1].stage), ())

@@ -17,6 +17,8 @@ from evolve.search.selectors import InspirationSelector, OperatorSelector, Paren
 from evolve.search.thresholds import Rule, Thresholds
 from evolve.types import Event, ProposalRequest, Reevaluate, Request, Status, TuneRequest
 
+FIXABLE = (Status.INVALID, Status.CRASH, Status.TIMEOUT, Status.MEMORY, Status.LIMIT, Status.BUILD_FAILED)
+GIVE_UP = 4  # candidates of an island that has none, where another has
 TRIED = 8  # how many earlier children of a parent a request names
 NONE = 0  # ids count from 1
 
@@ -92,7 +94,10 @@ class Search:
         self._parent = array("q", [NONE])
         self._newest_child = array("q", [NONE])
         self._elder_sibling = array("q", [NONE])
+        self._told_seq = array("q", [NONE])
         self._open: dict[int, int] = {}  # asked and not yet told -> seq of the asking, in the order of asking
+        self._fixing: set[int] = set()  # open ones that mend a near miss
+        self._from_nothing = True  # no initial program was added
         self._founding: dict[int, tuple[int, ...]] = {}  # added and not yet told -> the islands it founds
         self._best: tuple[float, int] = (float("-inf"), NONE)
 
@@ -112,6 +117,13 @@ class Search:
         """Returns a candidate's score, NaN unless it is `ok`."""
         return self._score[candidate]
 
+    def ancestors(self, candidate: int, most: int) -> list[int]:
+        """Returns a candidate's line of parents, nearest first, at most that many."""
+        line: list[int] = []
+        while len(line) < most and (candidate := self._parent[candidate]) != NONE:
+            line.append(candidate)
+        return line
+
     def open(self) -> list[int]:
         """Returns the ids asked and not yet told, in the order of asking."""
         return list(self._open)
@@ -119,6 +131,10 @@ class Search:
     def proposed_seq(self, candidate: int) -> int:
         """Returns the place in the log that was kept for an open candidate's `proposed` event: right behind its asking."""
         return self._open[candidate] + 1
+
+    def knew(self, candidate: int, other: int) -> bool:
+        """Says whether another one had been told when an open candidate was asked."""
+        return NONE < self._told_seq[other] < self._open[candidate]
 
     def may_ask(self) -> bool:
         return self.window is None or len(self._open) < self.window
@@ -144,25 +160,48 @@ class Search:
         """Decides on the next proposal. The caller asks only while `may_ask()`."""
         candidate = self.size + 1
         island = self._next_island()
-        rng = generator(self.seed, "select", candidate)
-        parent = self.strategy.parent.parent(island, rng)
-        rank = island.rank(parent, self._score[parent])
-        inspirations = self.strategy.inspirations.inspirations(island, parent, rank, rng)
+        parent, inspirations, operator = self._choice(island, generator(self.seed, "select", candidate))
         request = ProposalRequest(
             id=candidate,
             island=island.index,
-            operator=self.strategy.operators.operator(inspirations, rng),
-            parent=parent,
+            operator=operator,
+            parent=parent or None,
             inspirations=inspirations,
-            tried=self._tried(parent),
+            tried=self._tried(parent) if parent else (),
             thresholds=self._thresholds.now(),
         )
         self._decide("asked", candidate, request_data(request))
         return request
 
-    def tell(self, candidate: int, status: Status, score: float | None, stage_scores: Mapping[str, float]) -> None:
-        """Takes in a candidate's outcome; migrations and resets that fall due follow as events of their own."""
-        told = {"status": status.value, "score": score, "stage_scores": dict(stage_scores)}
+    def _choice(self, island: Island, rng: np.random.Generator) -> tuple[int, tuple[int, ...], str]:
+        """Returns parent, inspirations and operator. `fix` has a failed parent, and that one's parent beside it."""
+        if not len(island):
+            return (island.near_misses[-1], (), "fix") if island.near_misses else (NONE, (), "initial")
+        parent = self.strategy.parent.parent(island, rng)
+        rank = island.rank(parent, self._score[parent])
+        inspirations = self.strategy.inspirations.inspirations(island, parent, rank, rng)
+        given = {"crossover": inspirations, "fix": island.near_misses}
+        operator = self.strategy.operators.operator(lambda name: bool(given.get(name, True)), rng)
+        if operator == "fix":
+            parent = island.near_misses[-1]
+            inspirations = (self._parent[parent],) if self._parent[parent] else ()
+        return parent, inspirations, operator
+
+    def tell(
+        self,
+        candidate: int,
+        status: Status,
+        score: float | None,
+        stage_scores: Mapping[str, float],
+        vector: Sequence[float] = (),
+        behaves_as: int | None = None,
+    ) -> None:
+        """Takes in a candidate's outcome; migrations and resets that fall due follow as events of their own.
+
+        `vector` has its score on each instance, `behaves_as` is who had the same metrics on each.
+        """
+        told: dict[str, Any] = {"status": status.value, "score": score, "stage_scores": dict(stage_scores)}
+        told |= {"vector": list(vector), "behaves_as": behaves_as}
         self._decide("told", candidate, told)
         self._migrate_if_due()
         self._reset_if_due(candidate)
@@ -178,12 +217,18 @@ class Search:
         return candidate or NONE
 
     def _next_island(self) -> Island:
-        """Returns the islands in turn; one that has no member yet lends its turn to the next that has."""
-        for step in range(len(self.islands)):
-            island = self.islands[(self.asked + step) % len(self.islands)]
-            if len(island):
-                return island
-        raise ValueError("ask() before any candidate was told ok")
+        """Returns the islands in turn; one that has no member lends its turn to the next that has.
+
+        Without an initial program each island begins with one of its own, and gives up after GIVE_UP failures where another
+        island has members.
+        """
+        turn = [self.islands[(self.asked + step) % len(self.islands)] for step in range(len(self.islands))]
+        settled = [island for island in turn if len(island)]
+        if self._from_nothing and not len(turn[0]) and (not settled or turn[0].own < GIVE_UP):
+            return turn[0]
+        if not settled:
+            raise ValueError("ask() before any candidate was told ok")
+        return settled[0]
 
     def _tried(self, parent: int) -> tuple[int, ...]:
         newest: list[int] = []
@@ -213,8 +258,10 @@ class Search:
         if kind == "asked" and data["request"] == "proposal":
             self._apply_asked(event)
         elif kind == "told":
+            self._told_seq[event.candidate or NONE] = event.seq
             self._apply_told(event.candidate or NONE, data)
         elif kind == "added":
+            self._from_nothing = False
             self._extend(data["islands"][0] if data["islands"] else -1, NONE)
             self._open[event.candidate or NONE] = event.seq
             self._founding[event.candidate or NONE] = tuple(data["islands"])
@@ -224,12 +271,13 @@ class Search:
             self._since_migration = 0
             for _, target, ids in data["moves"]:
                 for candidate in ids:
-                    self.islands[target].add(candidate, self._score[candidate])
+                    self.islands[target].add(candidate, self._score[candidate], self._vector(candidate))
         elif kind == "reset":
             self._since_reset = 0
             for index, founder in data["resets"]:
+                vector = self._vector(founder)
                 self.islands[index].clear()
-                self.islands[index].add(founder, self._score[founder])
+                self.islands[index].add(founder, self._score[founder], vector)
         self._seq = max(self._seq, event.seq + (kind in ("asked", "added")))
 
     @classmethod
@@ -246,11 +294,17 @@ class Search:
         self._parent.append(parent)
         self._newest_child.append(NONE)
         self._elder_sibling.append(NONE)
+        self._told_seq.append(NONE)
 
     def _apply_asked(self, event: Event) -> None:
         self._extend(event.data["island"], event.data["parent"] or NONE)
         self.asked += 1
         self._open[event.candidate or NONE] = event.seq
+        if event.data["operator"] == "fix":
+            self._fixing.add(event.candidate or NONE)
+            near = self.islands[event.data["island"]].near_misses
+            if event.data["parent"] in near:  # a reset may have cleared it
+                near.remove(event.data["parent"])
 
     def _apply_told(self, candidate: int, data: Mapping[str, Any]) -> None:
         del self._open[candidate]
@@ -270,20 +324,38 @@ class Search:
     def _take_in(self, candidate: int, index: int, data: Mapping[str, Any], own: bool) -> None:
         island = self.islands[index]
         island.own += own
+        if own and self._is_near_miss(candidate, island, data["status"]):
+            island.near_misses.append(candidate)
+        self._fixing.discard(candidate)
         if data["status"] == Status.OK:
             score = float(data["score"])
             self._score[candidate] = score
-            island.add(candidate, score)
+            island.add(candidate, score, tuple(data["vector"]))
             if (score, -candidate) > (self._best[0], -self._best[1]):  # of equals the first asked
                 self._best = (score, candidate)
+
+    def _is_near_miss(self, candidate: int, island: Island, status: str) -> bool:
+        """Says whether a failed candidate is worth mending: its parent is of the island's better half, and it is no repair."""
+        if status not in FIXABLE or candidate in self._fixing:
+            return False
+        parent = self._parent[candidate]
+        if parent == NONE:
+            return not len(island)
+        score = self._score[parent]
+        return score == score and 2 * island.rank(parent, score) < len(island)
+
+    def _vector(self, candidate: int) -> tuple[float, ...]:
+        """Returns a candidate's scores on each instance, () where no island keeps them."""
+        return next((island.vectors[candidate] for island in self.islands if candidate in island.vectors), ())
 
     def _rescore(self, candidate: int, data: Mapping[str, Any]) -> None:
         old = self._score[candidate]
         score = float(data["score"]) if data["status"] == Status.OK else float("nan")
         self._score[candidate] = score
         for island in self.islands:
+            vector = island.vectors.get(candidate, ())
             if island.remove(candidate, old) and score == score:
-                island.add(candidate, score)
+                island.add(candidate, score, vector)
         if candidate == self._best[1] or score > self._best[0]:
             scores = np.array(self._score)
             best = int(np.nanargmax(scores)) if not np.isnan(scores).all() else NONE

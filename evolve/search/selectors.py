@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +11,11 @@ import numpy as np
 from evolve import checks
 from evolve.errors import UsageError
 from evolve.search.island import Island
+
+OPERATORS = ("diff", "rewrite", "functions", "crossover", "fix", "simplify", "refine", "best_of")
+CONDITIONAL = ("crossover", "fix")  # need an inspiration, or a near miss
+PYTHON_ONLY = ("functions",)
+MECHANICAL = ("diff", "rewrite", "crossover")  # what means something to a proposer that reads no prose
 
 
 class ParentSelector(Protocol):
@@ -24,8 +29,14 @@ class InspirationSelector(Protocol):
 
 
 class OperatorSelector(Protocol):
-    def operator(self, inspirations: Sequence[int], rng: np.random.Generator) -> str:
-        """Returns how the next candidate is to be made."""
+    def operator(self, possible: Callable[[str], bool], rng: np.random.Generator) -> str:
+        """Returns how the next candidate is to be made, by an operator that is possible."""
+
+    def only(self, known: Collection[str]) -> OperatorSelector:
+        """Returns a selector that gives the turns of operators that are not known to `diff`."""
+
+    def may_draw(self, name: str) -> bool:
+        """Says whether an operator can be drawn at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,36 +66,62 @@ class PowerLaw:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BetterAndRecent:
-    """Draws one member that ranks before the parent and one of the newest, uniformly."""
+class BetterAndComplementary:
+    """Draws one member that ranks before the parent, and one that wins instances which the parent loses (after Agrawal et al.
+    2025, GEPA, 3.3: parts of the Pareto front complement one another), by how many it wins; where nobody does, or there is
+    one instance only, one of the newest members, uniformly."""
 
     def inspirations(self, island: Island, parent: int, rank: int, rng: np.random.Generator) -> tuple[int, ...]:
         chosen = []
         if rank > 0:
             chosen.append(island.at(int(rng.integers(rank))))
+        wins = self._wins(island, parent, chosen)
+        if wins:
+            drawn = rng.random() * sum(wins.values())
+            return (*chosen, next(c for c in wins if (drawn := drawn - wins[c]) < 0 or c == list(wins)[-1]))
         recent = [candidate for candidate in island.recent if candidate != parent and candidate not in chosen]
         if recent:
             chosen.append(recent[int(rng.integers(len(recent)))])
         return tuple(chosen)
 
+    def _wins(self, island: Island, parent: int, chosen: Sequence[int]) -> dict[int, int]:
+        """Returns how many instances the parent loses to each other member whose scores are known, in the order of ids."""
+        mine = island.vectors.get(parent)
+        if mine is None:
+            return {}
+        others = sorted(c for c in island.vectors if c != parent and c not in chosen)
+        wins = {c: sum(a > b for a, b in zip(island.vectors[c], mine, strict=False)) for c in others}
+        return {c: count for c, count in wins.items() if count}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightedOperators:
-    """Draws an operator by weight; crossover needs an inspiration."""
+    """Draws an operator by weight, among those that are possible."""
 
     weights: Mapping[str, float]
 
     def __post_init__(self) -> None:
-        known = ("diff", "rewrite", "crossover")
         for name, weight in self.weights.items():
-            if name not in known:
-                raise UsageError(f"selection.operators.weights.{name}: no such operator; known: {', '.join(known)}")
+            if name not in OPERATORS:
+                raise UsageError(f"selection.operators.weights.{name}: no such operator; known: {', '.join(OPERATORS)}")
             checks.number(f"selection.operators.weights.{name}", weight, 0)
-        if not self.weights.get("diff", 0) + self.weights.get("rewrite", 0) > 0:
-            raise UsageError("selection.operators.weights: diff or rewrite must have a weight above 0")
+        if not any(weight > 0 for name, weight in self.weights.items() if name not in CONDITIONAL):
+            raise UsageError(
+                "selection.operators.weights: diff, rewrite or another that is always possible must be above 0"
+            )
 
-    def operator(self, inspirations: Sequence[int], rng: np.random.Generator) -> str:
-        usable = [(name, w) for name, w in self.weights.items() if w > 0 and (inspirations or name != "crossover")]
+    def only(self, known: Collection[str]) -> WeightedOperators:
+        folded: dict[str, float] = {"diff": 0.0}
+        for name, weight in self.weights.items():
+            into = name if name in known else "diff"
+            folded[into] = folded.get(into, 0.0) + weight
+        return WeightedOperators(weights=folded)
+
+    def may_draw(self, name: str) -> bool:
+        return self.weights.get(name, 0.0) > 0
+
+    def operator(self, possible: Callable[[str], bool], rng: np.random.Generator) -> str:
+        usable = [(name, weight) for name, weight in self.weights.items() if weight > 0 and possible(name)]
         total = sum(weight for _, weight in usable)
         drawn = rng.random() * total
         for name, weight in usable:

@@ -223,7 +223,7 @@ class StoreContract:
             writer.call_failed(3, "busy", 1.0),
         )
         totals = dict(store.call_totals(RUN))
-        used = {"calls": 5, "tokens_in": 6, "tokens_out": 8, "cost_usd": 0.25, "unpriced": 1}
+        used = {"calls": 5, "tokens_in": 6, "tokens_out": 8, "tokens_cached": 0, "cost_usd": 0.25, "unpriced": 1}
         assert totals == {**used, "lost": 0, "held_usd": 2.0}
         await writer.write(writer.calls_lost())
         assert dict(store.call_totals(RUN)) == {**used, "lost": 2, "held_usd": 2.0}

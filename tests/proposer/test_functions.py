@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import random
+from textwrap import indent
 
 import pytest
 from hypothesis import given, settings
@@ -150,6 +151,18 @@ def test_a_new_value_of_a_name_that_the_parent_binds_otherwise_comes_after_it():
 )
 def test_what_models_write_is_understood(answer):
     assert edited(answer) == PARENT.replace(OLD_FIT, NEW_FIT)
+
+
+def test_blocks_in_an_indented_fence_apply():
+    old, new = (indent(text, "  ") for text in (OLD_FIT, NEW_FIT))
+    answer = f"- so:\n  ```diff\n  <<<<<<< SEARCH\n{old}  =======\n{new}  >>>>>>> REPLACE\n  ```\nDone.\n"
+    assert edited(answer) == PARENT.replace(OLD_FIT, NEW_FIT)
+
+
+def test_a_fence_in_a_docstring_closes_nothing():
+    text = 'def fit(centres):\n    """Sorts.\n\n    ```\n    fit([])\n    ```\n    """\n    return sorted(centres)\n'
+    assert edited(fence(text)) == PARENT.replace(OLD_FIT, text)
+    assert edited(indent(fence(text), "  ")) == PARENT.replace(OLD_FIT, text)
 
 
 def test_several_fences_each_with_a_function_are_one_answer():

@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,15 @@ from evolve.llm.provider import Provider
 from evolve.llm.scripted import Scripted
 from evolve.population import Store
 from evolve.problem import Problem, load_problem
+from evolve.proposer import Proposing
 from evolve.runner import launch, rundir
 from evolve.runner.budget import Budget
 from evolve.runner.launch import Ended, Setup
+from evolve.runner.replay import Record
 from evolve.runner.runner import Evaluator
 from evolve.search import Strategy
 from evolve.search.islands import ResetWeakest, Ring
-from evolve.search.selectors import BetterAndRecent, PowerLaw, WeightedOperators
+from evolve.search.selectors import BetterAndComplementary, PowerLaw, WeightedOperators
 from evolve.types import Call, Evaluation, Files, Prompt, StageOutcome, Status
 
 INITIAL = "def f():\n    return 0\n"
@@ -84,6 +86,7 @@ class Judging:
         self.evaluated: list[int] = []
         self.ran: list[tuple[int, str]] = []
         self.measured: list[tuple[int, int]] = []
+        self.tested: list[tuple[int, str]] = []
         self.held_out: list[tuple[int, int]] = []
         self._judge, self._latency, self._second = judge, latency, second
 
@@ -130,8 +133,13 @@ class Judging:
         draw_seed: int,
         replicate: int = 0,
         holdout: bool = False,
+        stage: str = "",
         serve: object = None,
     ) -> StageOutcome:
+        if stage:
+            self.tested.append((candidate, files["initial.py"]))
+            await turns(self._latency(candidate))
+            return next(outcome for outcome in self._judge(files["initial.py"]) if outcome.stage == stage)
         (self.held_out if holdout else self.measured).append((candidate, replicate))
         await turns(self._latency(candidate))
         found = replace(self._judge(files["initial.py"])[-1], replicate=replicate)
@@ -180,7 +188,7 @@ def tiny(folder: Path, more: str = "") -> Problem:
 
 STRATEGY = Strategy(
     parent=PowerLaw(),
-    inspirations=BetterAndRecent(),
+    inspirations=BetterAndComplementary(),
     operators=WeightedOperators(weights={"diff": 0.5, "rewrite": 0.25, "crossover": 0.25}),
     migration=Ring(every=4),
     reset=ResetWeakest(every=12, minimum=8),
@@ -198,6 +206,10 @@ class Case:
     window: int | None = None
     seed: int = 1
     spec: str = ""
+    proposing: Proposing = field(default_factory=lambda: Proposing(turns=1))
+    strategy: Strategy = STRATEGY
+    islands: int = 2
+    record: Record | None = None
 
     def __post_init__(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
@@ -221,14 +233,16 @@ class Case:
             problem=self.problem,
             search_settings={
                 "seed": self.seed,
-                "islands": 2,
-                "strategy": STRATEGY,
+                "islands": self.islands,
+                "strategy": self.strategy,
                 "rules": {},
                 "window": self.window,
             },
             provider=self.provider,
             evaluator=self.evaluator,
             budget=self.budget,
+            proposing=self.proposing,
+            record=self.record,
         )
 
     async def start(self) -> Ended:

@@ -132,7 +132,7 @@ async def test_a_candidate_whose_call_was_lost_is_asked_again_with_its_stored_pr
     before = {row["candidate"]: row["prompt"] for row in calls(made.copy) if row["state"] == "sent"}
     run = await gone_on(made.copy)
     again = {row["candidate"]: (row["prompt"], row["number"]) for row in calls(run) if row["state"] == "done"}
-    assert before and all(again[candidate] == (prompt, 1) for candidate, prompt in before.items())
+    assert before and all(again[candidate] == (prompt, 0) for candidate, prompt in before.items())
 
 
 TABLES = ("events", "candidates", "texts", "evaluations", "calls")

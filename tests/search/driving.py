@@ -11,7 +11,7 @@ import numpy as np
 
 from evolve.search import Search, Strategy
 from evolve.search.islands import ResetWeakest, Ring
-from evolve.search.selectors import BetterAndRecent, PowerLaw, WeightedOperators
+from evolve.search.selectors import BetterAndComplementary, PowerLaw, WeightedOperators
 from evolve.types import Event, ProposalRequest, Status
 
 OPERATORS = {"diff": 0.6, "rewrite": 0.2, "crossover": 0.2}
@@ -40,7 +40,7 @@ def outcome(candidate: int) -> Outcome:
 def strategy(migration: Ring | None = None, reset: ResetWeakest | None = None) -> Strategy:
     return Strategy(
         parent=PowerLaw(exponent=1.0),
-        inspirations=BetterAndRecent(),
+        inspirations=BetterAndComplementary(),
         operators=WeightedOperators(weights=OPERATORS),
         migration=migration,
         reset=reset,

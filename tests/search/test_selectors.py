@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from evolve.errors import UsageError
 from evolve.search.island import Island
 from evolve.search.randomness import entropy, generator
-from evolve.search.selectors import BetterAndRecent, PowerLaw, WeightedOperators
+from evolve.search.selectors import BetterAndComplementary, PowerLaw, WeightedOperators
 
 DRAWS = 20_000
 
@@ -60,27 +60,32 @@ def test_a_negative_exponent_is_refused():
 def test_inspirations_are_a_better_one_and_a_recent_one(size, rank, seed):
     island, rank = island_of(size), rank % size
     parent = island.at(rank)
-    found = BetterAndRecent().inspirations(island, parent, rank, np.random.default_rng(seed))
+    found = BetterAndComplementary().inspirations(island, parent, rank, np.random.default_rng(seed))
     assert parent not in found and len(set(found)) == len(found) <= 2
     assert not rank or island.rank(found[0], -float(found[0])) < rank
     assert not found or found[-1] in island.recent or len(found) == 1
 
 
 def test_a_lone_parent_has_no_inspiration():
-    assert BetterAndRecent().inspirations(island_of(1), 1, 0, np.random.default_rng(0)) == ()
+    assert BetterAndComplementary().inspirations(island_of(1), 1, 0, np.random.default_rng(0)) == ()
 
 
 def test_operators_are_drawn_by_weight():
     operators, rng = WeightedOperators(weights={"diff": 3, "rewrite": 1, "crossover": 0}), np.random.default_rng(5)
-    drawn = [operators.operator((1,), rng) for _ in range(4000)]
+    drawn = [operators.operator(lambda name: True, rng) for _ in range(4000)]
     assert 2850 < drawn.count("diff") < 3150 and drawn.count("crossover") == 0
 
 
-def test_crossover_needs_an_inspiration():
+def test_only_what_is_possible_is_drawn():
     operators = WeightedOperators(weights={"diff": 1, "crossover": 1000})
     rng = np.random.default_rng(5)
-    assert {operators.operator((), rng) for _ in range(50)} == {"diff"}
-    assert "crossover" in {operators.operator((1,), rng) for _ in range(50)}
+    assert {operators.operator("diff".__eq__, rng) for _ in range(50)} == {"diff"}
+    assert "crossover" in {operators.operator(lambda name: True, rng) for _ in range(50)}
+
+
+def test_operators_that_mean_nothing_to_a_provider_give_their_turns_to_diff():
+    operators = WeightedOperators(weights={"fix": 2.0, "rewrite": 1.0, "diff": 0.5}).only(["diff", "rewrite"])
+    assert operators.weights == {"diff": 2.5, "rewrite": 1.0} and not operators.may_draw("fix")
 
 
 @pytest.mark.parametrize(
@@ -88,8 +93,8 @@ def test_crossover_needs_an_inspiration():
     [
         ({"diff": 1, "dif": 1}, r"weights\.dif: no such operator; known: diff"),
         ({"diff": -1}, r"weights\.diff=-1: must be a number, 0 or more"),
-        ({"crossover": 1}, "diff or rewrite must have a weight above 0"),
-        ({}, "diff or rewrite must have a weight above 0"),
+        ({"crossover": 1, "fix": 1}, "another that is always possible must be above 0"),
+        ({}, "another that is always possible must be above 0"),
     ],
 )
 def test_weights_that_make_no_sense_are_refused(weights, message):

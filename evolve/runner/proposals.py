@@ -1,0 +1,278 @@
+"""Proposals: what was decided becomes prompts, answers become drafts, and one draft of each proposal its candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from evolve.errors import ProviderError
+from evolve.population import Writer
+from evolve.problem import Problem
+from evolve.proposer import Draft, Edited, EditError, Proposing, apply, build, chosen, fingerprint, reintroduced, reply
+from evolve.proposer.conversation import BEST_OF
+from evolve.proposer.judging import is_old, novelty_prompt
+from evolve.proposer.novelty import Index, similarity
+from evolve.runner.calls import NOVELTY, Calls, OutOfMoney
+from evolve.runner.pending import TURN, InFlight, Proposed
+from evolve.search import Search
+from evolve.search.randomness import entropy
+from evolve.types import SEPARATOR, Candidate, Completion, Files, Prompt, ProposalRequest, Status
+
+ANCESTORS = 8  # of a parent, whose deletions are remembered
+Candidates = Callable[[Sequence[int]], Mapping[int, Candidate]]
+
+
+def needed(search: Search, request: ProposalRequest) -> list[int]:
+    """Returns the candidates that a prompt for the request shows or speaks of."""
+    parent = request.parent
+    line = [parent, *search.ancestors(parent, ANCESTORS)] if parent else []
+    return [*line, *request.inspirations, *request.tried]
+
+
+def first_prompt(
+    problem: Problem, search: Search, request: ProposalRequest, known: Mapping[int, Candidate], rules: Proposing
+) -> Prompt:
+    """Returns the prompt that a proposal begins with. What measures the machine is left out where the schedule is ordered."""
+    return build(
+        problem,
+        operator=request.operator,
+        parent=known[request.parent] if request.parent else None,
+        inspirations=[known[candidate] for candidate in request.inspirations],
+        tried=[known[candidate] for candidate in request.tried],
+        ancestors=[known[c] for c in search.ancestors(request.parent, ANCESTORS)] if request.parent else [],
+        seed=entropy(search.seed, "propose", request.id),
+        timed=search.window is None,
+        budget_tokens=rules.context_tokens,
+    )
+
+
+class Proposals:
+    """Makes the calls of proposals and the drafts of their answers. Belongs to the runner's event loop.
+
+    `candidates` reads told candidates by their ids, `files` the files of any; `fingerprints` maps a normalised text to the
+    first candidate that had it, `sketches` are those of all candidates so far.
+    """
+
+    def __init__(
+        self,
+        *,
+        problem: Problem,
+        search: Search,
+        rules: Proposing,
+        converses: bool,
+        calls: Calls,
+        writer: Writer,
+        write: Callable[..., Any],
+        candidates: Candidates,
+        files: Callable[[int], Files],
+        fingerprints: dict[str, int],
+        sketches: Sequence[tuple[int, Sequence[int]]] = (),
+    ):
+        self._problem, self._search, self._rules, self._converses = problem, search, rules, converses
+        self._calls, self._writer, self._write = calls, writer, write
+        self._candidates, self._files = candidates, files
+        self._fingerprints = fingerprints
+        least = rules.judge_from if rules.judge else rules.similarity
+        self._index = None if least is None else Index(least)
+        for candidate, known in sketches:
+            self._note_sketch(candidate, known)
+
+    # ------------------------------------------------------------ answers
+
+    async def next(self, flight: InFlight) -> Draft | ProviderError | OutOfMoney | None:
+        """Makes the proposal's next call; returns the draft that its answer was made into, or why there is none."""
+        request = _request(flight)
+        first = self._first(flight)
+        replies = [] if request.operator == BEST_OF else [self._reply(flight, i) for i in range(len(flight.drafts))]
+        prompt = self._rules.next(request.operator, first, flight.drafts, replies)
+        found = await self._calls.complete(request.id, prompt, len(flight.drafts))
+        return self.drafted(flight, found.call, found.text) if isinstance(found, Completion) else found
+
+    def drafted(self, flight: InFlight, call: int, text: str) -> Draft:
+        """Makes an answer into the proposal's next draft, and keeps it."""
+        request = _request(flight)
+        draft = Draft(number=len(flight.drafts), call=call, answer=text)
+        try:
+            edited = self.edited(flight, text)
+            draft.files, draft.title, draft.hypothesis = edited.files, edited.title, edited.hypothesis
+            if len(flight.drafts) + 1 < self._most(request):
+                self._mark_duplicate(request.id, draft)
+        except EditError as error:
+            draft.status, draft.reason = Status.EDIT_FAILED, str(error)
+        flight.drafts.append(draft)
+        columns = {
+            name: getattr(draft, name) for name in ("call", "status", "reason", "title", "hypothesis", "duplicate_of")
+        }
+        self._write(self._writer.draft(request.id, draft.number, TURN, draft.files, **columns))
+        return draft
+
+    def wants_outcome(self, flight: InFlight) -> bool:
+        """Says whether the newest draft is to be run through the first stage before the proposal goes on."""
+        request = _request(flight)
+        return self._rules.wants_outcome(request.operator, flight.drafts, self._most(request))
+
+    def goes_on(self, flight: InFlight) -> bool:
+        """Says whether one more call follows."""
+        request = _request(flight)
+        return self._rules.goes_on(request.operator, flight.drafts, self._most(request))
+
+    def _most(self, request: ProposalRequest) -> int:
+        return self._rules.most(request.operator, self._converses)
+
+    def edited(self, flight: InFlight, text: str) -> Edited:
+        """Applies an answer to the program that it changes. Raises EditError."""
+        operator = flight.operator or self._first(flight).operator
+        return apply(text, self.base(flight), self._problem.edit, entry=self._problem.entry, operator=operator)
+
+    def base(self, flight: InFlight) -> Files:
+        """Returns the program that the next answer changes: the draft before where that could be edited, else the parent."""
+        request = _request(flight)
+        before = flight.drafts[-1].files if flight.drafts and request.operator != BEST_OF else {}
+        parent = self._candidates([request.parent])[request.parent].files if request.parent else {}
+        return before or parent
+
+    def _mark_duplicate(self, candidate: int, draft: Draft) -> None:
+        """Notes a draft that is a program known when the proposal was decided: a replay finds the same."""
+        known = self._fingerprints.get(fingerprint(draft.files))
+        if known and self._search.knew(candidate, known):
+            draft.status, draft.duplicate_of = Status.DUPLICATE, known
+            draft.reason = f"the same program as candidate {known}"
+
+    # ------------------------------------------------------------ prompts
+
+    def _first(self, flight: InFlight) -> Prompt:
+        """Returns the prompt that the proposal begins with; one that was sent before stays as it was."""
+        request = _request(flight)
+        known = self._candidates(needed(self._search, request))
+        prompt = first_prompt(self._problem, self._search, request, known, self._rules)
+        flight.operator = prompt.operator
+        if flight.sent is None:
+            return prompt
+        system, _, user = flight.sent.partition(SEPARATOR)
+        return replace(prompt, system=system, user=user)
+
+    def _reply(self, flight: InFlight, number: int) -> str:
+        request, draft = _request(flight), flight.drafts[number]
+        line = [request.parent, *self._search.ancestors(request.parent, ANCESTORS)] if request.parent else []
+        known = self._candidates(line)
+        parent, ancestors = (self._at_first_stage(known[line[0]]), [known[c] for c in line[1:]]) if line else (None, [])
+        again = reintroduced(draft.files, parent, ancestors) if parent and draft.files else ()
+        return reply(
+            self._problem,
+            parent=parent,
+            status=str(draft.ended),
+            reason=draft.reason,
+            outcome=draft.outcome,
+            reintroduced=again,
+            last=number + 2 >= self._most(request),
+            operator=request.operator,
+        )
+
+    def _at_first_stage(self, candidate: Candidate) -> Candidate:
+        """Returns a candidate with what it came to in the first stage, which a draft is compared with."""
+        first = self._problem.stages[0].name
+        rows = self._writer.store.evaluation_rows(self._writer.run_id, candidate.id)
+        metrics: Mapping[str, float] = next((row["metrics"] for row in rows if row["stage"] == first), {})
+        return replace(candidate, stage=first, metrics=metrics)
+
+    # ------------------------------------------------------------ novelty, by the model's judgement
+
+    def wants_judgement(self, flight: InFlight) -> bool:
+        """Says whether a proposal's choice is like another program, but not so like that it is rejected for that alone."""
+        draft = chosen(_request(flight).operator, flight.drafts)
+        if not self._rules.judge or not self._converses or not draft.files or draft.status is not None:
+            return False
+        flight.like = self._like(_request(flight).id, draft.files)
+        return flight.like is not None
+
+    def _like(self, candidate: int, files: Files) -> int | None:
+        """Returns the program most like a text among those known when the proposal was decided, None for none."""
+        near = (
+            [c for c in self._index.near(self._index.sketch(files)) if self._search.knew(candidate, c)]
+            if self._index
+            else []
+        )
+        alike = {c: similarity(files, self._files(c)) for c in near}
+        nearest = max(alike, key=lambda c: (alike[c], -c), default=None)
+        return nearest if nearest is not None and alike[nearest] >= self._rules.judge_from else None
+
+    async def judge(self, flight: InFlight) -> Completion | ProviderError | OutOfMoney | None:
+        """Asks the model whether the proposal's choice is a new idea beside the program that it is like."""
+        request, draft = _request(flight), chosen(_request(flight).operator, flight.drafts)
+        known = self._files(flight.like or 0)
+        prompt = novelty_prompt(self._problem, draft.files, known, entropy(self._search.seed, "novelty", request.id))
+        if flight.verdict is None:
+            found = await self._calls.complete(request.id, prompt, purpose=NOVELTY)
+        else:
+            found = Completion(text=flight.verdict)
+        flight.old = isinstance(found, Completion) and is_old(found.text)
+        return found
+
+    # ------------------------------------------------------------ settling
+
+    def settle(self, candidate: int, flight: InFlight) -> tuple[Proposed, dict[str, Any]]:
+        """Returns what the proposal came to and the columns that tell it from others; notes it as known.
+
+        Its draft's outcome stands as the candidate's own, unless the stage draws afresh.
+        """
+        draft = chosen(_request(flight).operator, flight.drafts)
+        same = {name: getattr(draft, name) for name in ("files", "title", "hypothesis", "reason")}
+        proposed = Proposed(**same, draft=draft.number)
+        columns: dict[str, Any] = {}
+        if draft.status is Status.EDIT_FAILED:
+            proposed.status = draft.status
+        else:
+            proposed.reason = ""
+            columns = self._mark_known(candidate, proposed)
+            if flight.old and proposed.status is None:
+                proposed.status = Status.REJECTED
+                proposed.reason = f"not evaluated: the model judged it to be no new idea beside candidate {flight.like}"
+            if proposed.status is None and draft.outcome is not None and self._stands(draft.outcome):
+                flight.measured, flight.tested = [draft.outcome], flight.tested - 1
+                self._write(self._writer.promoted(candidate, draft.name))
+        return proposed, columns
+
+    def found(self, candidate: int, files: Files) -> dict[str, Any]:
+        """Notes an initial program as known; returns the columns that tell it from others."""
+        return self._mark_known(candidate, Proposed(files=files))
+
+    def _stands(self, outcome: Any) -> bool:
+        ours = (Status.INFRA, Status.EVALUATOR_ERROR)
+        return self._problem.stage(outcome.stage).draw != "fresh" and outcome.status not in ours
+
+    def _mark_known(self, candidate: int, proposed: Proposed) -> dict[str, Any]:
+        mark = fingerprint(proposed.files)
+        known = self._fingerprints.setdefault(mark, candidate)
+        if known != candidate:
+            proposed.status, proposed.duplicate_of = Status.DUPLICATE, known
+            proposed.reason = f"the same program as candidate {known}"
+            return {"fingerprint": mark, "duplicate_of": known}
+        if self._index is None:
+            return {"fingerprint": mark}
+        found = self._index.sketch(proposed.files)
+        self._mark_similar(proposed, self._index.near(found), self._rules.similarity or 1.0)
+        if proposed.status is not None:
+            return {"fingerprint": mark}
+        self._index.add(candidate, found)
+        return {"fingerprint": mark, "sketch": list(found)}
+
+    def _mark_similar(self, proposed: Proposed, near: Sequence[int], least: float) -> None:
+        """Rejects a text that is all but the same as an earlier candidate's."""
+        alike = {candidate: similarity(proposed.files, self._files(candidate)) for candidate in near}
+        nearest = max(alike, key=lambda candidate: (alike[candidate], -candidate), default=None)
+        if nearest is not None and alike[nearest] >= least:
+            proposed.status = Status.REJECTED
+            proposed.reason = (
+                f"not evaluated: {alike[nearest]:.1%} of its tokens are those of candidate {nearest} "
+                f"(proposer.similarity={least:g})"
+            )
+
+    def _note_sketch(self, candidate: int, known: Sequence[int]) -> None:
+        if self._index is not None:
+            self._index.add(candidate, tuple(known))
+
+
+def _request(flight: InFlight) -> ProposalRequest:
+    assert flight.request is not None  # initial programs make no calls
+    return flight.request
