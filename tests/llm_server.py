@@ -8,9 +8,10 @@ In a test::
 
 As a program, which outlives a killed run (the first line it prints is the api_base)::
 
-    python -m tests.llm_server --port 0 --latency 0.2 --log requests.jsonl
+    python -m tests.llm_server --port 0 --latency 0.2 --log requests.jsonl --rate 20/1 --storm 500:40-59 --storm 429:3-5s
 
-Without a script every answer is a valid edit of the program in the prompt, and a different one for every call.
+Without a script every answer is a valid edit of the parent in the prompt, in whichever message that is, and a different one for
+every call. `Storm` and `Rate` stand before the script: outages, and limits as providers keep them.
 """
 
 from __future__ import annotations
@@ -25,36 +26,42 @@ import signal
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any, Self
 
 PARENT = re.compile(r"^## Parent\b[^\n]*\n.*?^(?P<fence>`{3,})[\w+-]*\n(?P<program>.*?)^(?P=fence)[ \t]*$", re.M | re.S)
 FLOAT = re.compile(r"(?<![\w.])(?:\d+\.\d*(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+)(?![\w.])")
-FAULTS = ("stall", "malformed", "empty", "drop")
+FAULTS = ("stall", "drip", "malformed", "cut", "empty", "drop")
+DRIP_S = 0.05  # between two bytes of an answer that never comes
+CACHED_CHARS = 256  # a prompt's beginning is cached in steps of so much
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """What the server does with one request; without `text` it answers with an edit of the prompt's parent.
 
-    `fault`: `stall` accepts and answers only when the server closes, `malformed` sends text that is no JSON, `empty` a
-    completion without content, `drop` closes the connection. Another status than 200 sends `message` and `code`.
+    `fault`: `stall` accepts and answers only when the server closes, `drip` meanwhile sends a space now and then,
+    `malformed` sends text that is no JSON, `cut` half of the answer, `empty` a completion without content, `drop` closes the
+    connection. Another status than 200 sends `message` and `code`; `body` is sent as it is, whatever the status.
     """
 
     text: str | None = None
     status: int = 200
     message: str = "scripted error"
     code: str = ""
+    body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     retry_after_s: float | None = None
     fault: str = ""
     latency_s: float | None = None
     tokens_in: int | None = None
     tokens_out: int | None = None
+    tokens_cached: int | None = None
     usage: bool = True
     finish_reason: str = "stop"
 
@@ -69,14 +76,57 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Storm:
+    """Gives one reply for a while: to the requests with those indices, or between two times after the first request."""
+
+    reply: Reply
+    calls: range = range(0)
+    seconds: tuple[float, float] = (0.0, 0.0)
+
+    @classmethod
+    def parse(cls, word: str) -> Storm:
+        """Returns the storm that `REPLY:FIRST-LAST` means, such as 429:0-19 (requests) or 500:2-5s (seconds)."""
+        reply, _, when = word.partition(":")
+        first, _, last = when.removesuffix("s").partition("-")
+        if when.endswith("s"):
+            return cls(reply=Reply.parse(reply), seconds=(float(first), float(last)))
+        return cls(reply=Reply.parse(reply), calls=range(int(first), int(last) + 1))
+
+    def covers(self, index: int, since_s: float) -> bool:
+        return index in self.calls or self.seconds[0] <= since_s < self.seconds[1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """Lets so many requests through in any window of so many seconds; what is refused does not count."""
+
+    requests: int
+    window_s: float
+
+    @classmethod
+    def parse(cls, word: str) -> Rate:
+        """Returns the rate that `REQUESTS/SECONDS` means."""
+        requests, _, window_s = word.partition("/")
+        return cls(requests=int(requests), window_s=float(window_s))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request for a completion as it arrived; `index` counts from 0, `time` is the Unix time."""
+    """One request for a completion as it arrived; `index` counts from 0, `time` is the Unix time.
+
+    `user` is the text of all user messages, `text` that of all messages. `since_s` are the seconds since the first request,
+    `refused_s` those after which to ask again, None where the rate allows it. `cached` characters came before.
+    """
 
     index: int
     time: float
     call: str
     prompt_sha: str
     user: str
+    text: str
+    since_s: float
+    refused_s: float | None
+    cached: int
     body: dict[str, Any]
     headers: dict[str, str]
 
@@ -88,8 +138,10 @@ class LLMServer:
     """Serves `/v1/chat/completions` and `/v1/models` on 127.0.0.1 from `with` to the end of its block.
 
     `script`: replies (or answer texts) used up in order of arrival, then edits again; with `cycle` over and over; or a
-    function of (index, request), which may run in several threads at once. `latency_s` is the median of a lognormal
-    with `latency_sigma`, drawn from (`seed`, call) so that it does not depend on the order of arrival.
+    function of (index, request), which may run in several threads at once. The first of `storms` that covers a request
+    stands above the script, `rate` above both: it answers 429 with the exact Retry-After. With `caching` the usage says
+    how much of a prompt began an earlier one. `latency_s` is the median of a lognormal with `latency_sigma`, drawn from
+    (`seed`, call) so that it does not depend on the order of arrival. `clock` counts the seconds of storms and rates.
     """
 
     def __init__(
@@ -102,8 +154,15 @@ class LLMServer:
         seed: int = 0,
         port: int = 0,
         log: str | Path | None = None,
+        storms: Sequence[Storm] = (),
+        rate: Rate | None = None,
+        caching: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ):
         self.script = script
+        self.storms = storms
+        self.rate = rate
+        self.caching = caching
         self.cycle = cycle
         self.latency_s = latency_s
         self.latency_sigma = latency_sigma
@@ -114,6 +173,10 @@ class LLMServer:
         self.in_flight = 0
         self.peak = 0
         self.closing = threading.Event()
+        self._clock = clock
+        self._first_s: float | None = None
+        self._let_through: deque[float] = deque()
+        self._beginnings: set[int] = set()
         self._changed = threading.Condition()
         self._http: _HTTPServer | None = None
 
@@ -147,16 +210,23 @@ class LLMServer:
 
     def admit(self, body: dict[str, Any], headers: dict[str, str]) -> Request:
         """Records a request in memory and in the log before anything is answered."""
-        user = "\n".join(_text(message) for message in body.get("messages", ()) if message.get("role") == "user")
+        messages = [(message.get("role"), _text(message)) for message in body.get("messages", ())]
+        text = "\n".join(text for _, text in messages)
         digest = hashlib.sha256(json.dumps(body.get("messages"), sort_keys=True).encode()).hexdigest()
         call = headers.get("x-evolve-call", "")
         with self._changed:
+            now = self._clock()
+            self._first_s = now if self._first_s is None else self._first_s
             request = Request(
                 index=len(self.requests),
                 time=time.time(),
                 call=call,
                 prompt_sha=digest,
-                user=user,
+                user="\n".join(text for role, text in messages if role == "user"),
+                text=text,
+                since_s=now - self._first_s,
+                refused_s=self._refused_s(now),
+                cached=self._cached(text),
                 body=body,
                 headers=headers,
             )
@@ -177,17 +247,43 @@ class LLMServer:
         reply = self._scripted(request)
         if isinstance(reply, str):
             reply = Reply(text=reply)
-        if reply.text is None and reply.status == 200 and not reply.fault:
-            reply = replace(reply, text=edit(request.user, request.call or str(request.index)))
+        if reply.text is None and reply.status == 200 and reply.fault in ("", "cut"):
+            text = request.user if PARENT.search(request.user) else request.text
+            reply = replace(reply, text=edit(text, request.call or str(request.index)))
         return reply if reply.latency_s is not None else replace(reply, latency_s=self._latency(request))
 
     def _scripted(self, request: Request) -> Reply | str:
+        if request.refused_s is not None:
+            return Reply(status=429, message="rate limit reached", retry_after_s=request.refused_s, latency_s=0.0)
+        for storm in self.storms:
+            if storm.covers(request.index, request.since_s):
+                return storm.reply
         if self.script is None:
             return Reply()
         if callable(self.script):
             return self.script(request.index, request)
         index = request.index % len(self.script) if self.cycle else request.index
         return self.script[index] if index < len(self.script) else Reply()
+
+    def _refused_s(self, now: float) -> float | None:
+        """Counts a request that the rate lets through; returns when another may come where it does not."""
+        if self.rate is None:
+            return None
+        while self._let_through and self._let_through[0] + self.rate.window_s <= now:
+            self._let_through.popleft()
+        if len(self._let_through) >= self.rate.requests:
+            return self._let_through[0] + self.rate.window_s - now
+        self._let_through.append(now)
+        return None
+
+    def _cached(self, text: str) -> int:
+        """Returns how many characters of a prompt's beginning an earlier prompt had, in whole steps."""
+        if not self.caching:
+            return 0
+        beginnings = [hash(text[:end]) for end in range(CACHED_CHARS, len(text) + 1, CACHED_CHARS)]
+        known = len(list(takewhile(self._beginnings.__contains__, beginnings)))
+        self._beginnings.update(beginnings)
+        return known * CACHED_CHARS
 
     def _latency(self, request: Request) -> float:
         rng = random.Random(f"{self.seed}:{request.call or request.index}")
@@ -258,6 +354,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, request: Request, reply: Reply) -> None:
         closing = self.server.llm.closing
+        if reply.fault == "drip":
+            return self._drip(closing)
         if closing.wait(None if reply.fault == "stall" else reply.latency_s) or reply.fault == "drop":
             self.close_connection = True
             return _hang_up(self.connection)
@@ -265,24 +363,41 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(200, b'{"id": "chatcmpl-1", "choices": [{"mess')
         headers = dict(reply.headers)
         if reply.retry_after_s is not None:
-            headers["Retry-After"] = f"{reply.retry_after_s:g}"
+            headers["Retry-After"] = f"{math.ceil(reply.retry_after_s * 1000) / 1000:g}"
+        if reply.body is not None:
+            return self._send(reply.status, reply.body, headers)
         if reply.status != 200:
             return self._send_json(reply.status, _error(reply.status, reply.message, reply.code), headers)
+        if reply.fault == "cut":
+            return self._cut(json.dumps(_completion(request, reply)).encode())
         return self._send_json(200, _completion(request, reply), headers)
+
+    def _drip(self, closing: threading.Event) -> None:
+        """Sends spaces, which may stand before JSON, until the server closes or the client has gone."""
+        self._head(200, {"Content-Type": "application/json", "Content-Length": "1000000"})
+        while not closing.wait(DRIP_S):
+            self.wfile.write(b" ")
+        self.close_connection = True
+
+    def _cut(self, data: bytes) -> None:
+        self._head(200, {"Content-Type": "application/json", "Content-Length": str(len(data))})
+        self.wfile.write(data[: len(data) // 2])
+        self.close_connection = True
+        _hang_up(self.connection)
 
     def _send_json(self, status: int, value: Any, headers: dict[str, str] | None = None) -> None:
         self._send(status, json.dumps(value).encode(), headers)
 
-    def _send(self, status: int, data: bytes, headers: dict[str, str] | None = None) -> None:
+    def _send(self, status: int, data: bytes, headers: Mapping[str, str] | None = None) -> None:
+        own = {"Content-Type": "application/json", "Content-Length": str(len(data))}
+        self._head(status, {**own, **(headers or {})})
+        self.wfile.write(data)
+
+    def _head(self, status: int, headers: Mapping[str, str]) -> None:
         self.send_response(status)
-        for name, value in {
-            "Content-Type": "application/json",
-            "Content-Length": str(len(data)),
-            **(headers or {}),
-        }.items():
+        for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(data)
 
 
 def edit(prompt: str, key: str) -> str:
@@ -335,10 +450,9 @@ def _text(message: dict[str, Any]) -> str:
 
 def _completion(request: Request, reply: Reply) -> dict[str, Any]:
     text = "" if reply.fault == "empty" else reply.text or ""
-    tokens_in = (
-        reply.tokens_in if reply.tokens_in is not None else sum(map(len, map(_text, request.body["messages"]))) // 4
-    )
+    tokens_in = reply.tokens_in if reply.tokens_in is not None else len(request.text) // 4
     tokens_out = reply.tokens_out if reply.tokens_out is not None else len(text) // 4
+    tokens_cached = reply.tokens_cached if reply.tokens_cached is not None else min(request.cached // 4, tokens_in)
     message = {"role": "assistant", "content": text}
     value: dict[str, Any] = {
         "id": f"chatcmpl-{request.index}",
@@ -350,6 +464,8 @@ def _completion(request: Request, reply: Reply) -> dict[str, Any]:
     if reply.usage:
         total = tokens_in + tokens_out
         value["usage"] = {"prompt_tokens": tokens_in, "completion_tokens": tokens_out, "total_tokens": total}
+        if tokens_cached:
+            value["usage"]["prompt_tokens_details"] = {"cached_tokens": tokens_cached}
     return value
 
 
@@ -374,12 +490,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--log", help="a JSONL file: one object per request, written before it is answered")
     parser.add_argument("--replies", type=lambda words: [Reply.parse(word) for word in words.split(",")],
                         help="a cycle of replies such as ok,ok,429,500,stall,malformed,empty,drop")  # fmt: skip
+    parser.add_argument("--storm", type=Storm.parse, action="append", default=[], metavar="REPLY:FIRST-LAST[s]",
+                        help="this reply to those requests, or for those seconds after the first request")  # fmt: skip
+    parser.add_argument("--rate", type=Rate.parse, metavar="REQUESTS/SECONDS", help="429 to what is more than that")
+    parser.add_argument("--caching", action="store_true", help="say in the usage what of a prompt came before")
     options = parser.parse_args(arguments)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     server = LLMServer(options.replies, cycle=True, latency_s=options.latency, latency_sigma=options.sigma,
-                       seed=options.seed, port=options.port, log=options.log)  # fmt: skip
+                       seed=options.seed, port=options.port, log=options.log, storms=options.storm,
+                       rate=options.rate, caching=options.caching)  # fmt: skip
     with server:
         print(server.api_base, flush=True)
         stop.wait()
