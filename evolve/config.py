@@ -270,11 +270,6 @@ def replaying(config: Mapping[str, Any], words: Sequence[str]) -> Mapping[str, A
 
 def _possible(strategy: Strategy, problem: Problem, provider: Provider) -> Strategy:
     """Returns the strategy with the operators that the provider and the problem's language allow."""
-    if not provider.converses and not problem.initials:
-        raise UsageError(
-            f"problem={problem.name}: {problem.path} has no initial program, and llm={provider.model} can't write one; "
-            "add initial.py, or use a language model"
-        )
     known = set(OPERATORS if provider.converses else MECHANICAL)
     if not any(path.endswith(".py") for path in problem.edit):
         known -= set(PYTHON_ONLY)

@@ -155,6 +155,9 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--replicate", metavar="N", type=int, help="the stage as replicate N draws it, from 0")
     prompt = _verb(verbs, "prompt", "print the exact next prompt, calling nobody", json=True)
     prompt.add_argument("subject", metavar="PROBLEM|RUN")
+    prompt.add_argument(
+        "words", metavar="KEY=VALUE", nargs="*", help="of a problem's first prompt, as for 'evolve run'"
+    )
     try_ = _verb(verbs, "try", "run the first stage on a draft, before it is the answer to a call", run=True, json=True)
     try_.add_argument("file", metavar="FILE", help="an answer (*.md), or a program in place of the file of that name")
     try_.add_argument("--call", metavar="ID", type=int, required=True, help="the call that the draft is to answer")

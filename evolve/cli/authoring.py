@@ -247,12 +247,17 @@ def _show_check(problem: Problem, found: Mapping[str, Any]) -> None:
 def prompt(arguments: argparse.Namespace) -> int:
     try:
         made = _next_prompt(rundir.find(arguments.subject))
+        if arguments.words:
+            raise UsageError(
+                f"{arguments.words[0]}: a run's next prompt takes no words; they are for a problem's first"
+            )
     except RunError as error:
         try:
             find_problem(arguments.subject)
         except ProblemError:
             raise error from None
-        made = asyncio.run(_first_prompt(_setup(arguments.subject, [])))
+        words = [f"problem={find_problem(arguments.subject)}", "evaluator.workers=1", *arguments.words]
+        made = asyncio.run(_first_prompt(config.build(config.compose(words))))
     counts = [(name, tokens(text)) for name, text in (("system", made.system), *made.blocks)]
     if arguments.json:
         blocks = [{"name": name, "tokens": count} for name, count in counts]

@@ -29,7 +29,7 @@ from evolve.runner.budget import Budget, Spent
 from evolve.runner.calls import EVALUATE
 from evolve.runner.pending import read_pending
 from evolve.runner.proposals import first_prompt
-from evolve.runner.replay import Record
+from evolve.runner.replay import Order, Record
 from evolve.runner.runner import HEARTBEAT_S, Evaluator, Runner
 from evolve.search import Search
 from evolve.search.randomness import draw_seed
@@ -201,7 +201,12 @@ async def _started(setup: Setup, founding: bool, measured_on: str = "") -> Async
 
 
 def _check_requirements(setup: Setup) -> None:
-    """Raises RunError where this machine lacks what the problem requires."""
+    """Raises RunError where this machine lacks what the problem requires, or nobody can write a first program."""
+    if not setup.problem.initials and not setup.provider.converses:
+        raise RunError(
+            f"problem={setup.problem.name}: {setup.problem.path} has no initial program, and llm={setup.provider.model} "
+            "can't write one; add initial.py, or use a language model"
+        )
     lacking = ", ".join(setup.evaluator.missing(setup.problem))
     if lacking:
         raise RunError(
@@ -390,7 +395,7 @@ def _runner(
         sketches=store.sketches(writer.run_id),
         behaviours=store.behaviours(writer.run_id),
         admitted=store.proposed(writer.run_id),
-        order=setup.record.order(search) if setup.record and search.window is None else None,
+        order=_order(setup, search),
         pending=read_pending(store, writer.run_id, search) if resumed else None,
         note=(note := _noting(screen)),
         artifacts=ArtifactSpace(setup.artifact_mb, store.artifact_bytes(writer.run_id), note),
@@ -398,6 +403,13 @@ def _runner(
     for stage, curve in store.curves(writer.run_id, [stage.name for stage in setup.problem.stages if stage.report]):
         runner.asks.remember(stage, curve)
     return runner
+
+
+def _order(setup: Setup, search: Search) -> Order | None:
+    """Returns the order of a replayed run; an ordered one's follows from the schedule."""
+    if setup.record is None or search.window is not None:
+        return None
+    return setup.record.order(search, {stage.name: stage.replicates for stage in setup.problem.stages})
 
 
 def _noting(screen: Screen) -> Callable[[str, str], None]:

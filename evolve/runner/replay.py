@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -32,8 +32,8 @@ class Record:
             raise UsageError(f"replay.evaluations={evaluations}: must be {RUN} or {RECORDED}")
         self.store, self.run_id, self.strict, self.evaluations = store, run_id, strict, evaluations
 
-    def order(self, search: Search) -> Order:
-        """Returns what is still to come, for a search that has come so far."""
+    def order(self, search: Search, replicates: Mapping[str, int]) -> Order:
+        """Returns what is still to come, for a search that has come so far; `replicates` are those of each stage."""
         events = self.store.events_of(self.run_id, ["asked", "proposed", "told"])
         told = {event.candidate for event in events if event.kind == "told"}
         still = set(search.open())
@@ -53,14 +53,25 @@ class Record:
                 if event.kind == "proposed" and event.data["admitted"] and to_come(event.candidate or 0, False)
             ],
             told=told,
+            confirmed={row["candidate"] for row in self._second_looks(replicates)},
         )
+
+    def _second_looks(self, replicates: Mapping[str, int]) -> list[Row]:
+        rows = self.store.evaluation_rows(self.run_id)
+        return [row for row in rows if row["stage"] in replicates and row["replicate"] >= replicates[row["stage"]]]
 
 
 class Order:
     """What a recorded run did next: candidates asked and told in one sequence, proposals admitted in another."""
 
-    def __init__(self, moves: Iterable[tuple[str, int]], admissions: Iterable[int], told: set[int | None]):
-        self._moves, self._admissions, self._told = deque(moves), deque(admissions), told
+    def __init__(
+        self,
+        moves: Iterable[tuple[str, int]],
+        admissions: Iterable[int],
+        told: set[int | None],
+        confirmed: set[int],
+    ):
+        self._moves, self._admissions, self._told, self._confirmed = deque(moves), deque(admissions), told, confirmed
 
     def is_next(self, kind: str, candidate: int) -> bool:
         return bool(self._moves) and self._moves[0] == (kind, candidate)
@@ -75,6 +86,10 @@ class Order:
     def was_told(self, candidate: int) -> bool:
         """Says whether the record has the candidate's outcome; one that was in flight at its end has none."""
         return candidate in self._told
+
+    def was_confirmed(self, candidate: int) -> bool:
+        """Says whether the candidate was looked at twice, which depends on who else was about to be told."""
+        return candidate in self._confirmed
 
     def admission(self) -> int | None:
         """Returns the candidate that is admitted next."""

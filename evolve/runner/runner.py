@@ -494,7 +494,8 @@ class Runner:
         best = self.search.best
         if flight.confirmed is not None:
             return not flight.confirmed
-        if not confirm.is_due(result, self.search.score(best) if best else None):
+        due = confirm.is_due(result, self.search.score(best) if best else None)
+        if not (due if self._order is None else self._order.was_confirmed(candidate)):
             return False
         if len(self._evaluations) < self.evaluator.slots:
             flight.confirmed = False
