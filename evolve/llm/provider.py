@@ -43,6 +43,8 @@ class Provider(Protocol):
     outlives: bool = False
     """Whether a call that was sent may still be answered after the runner has ended: a resume waits for it on."""
     limits: Limits = Limits()
+    max_tokens: int | None = None
+    """The most tokens of an answer; None where it has no known bound."""
 
     async def start(self) -> None:
         """Makes ready. Raises FatalError in one line for what no retry mends (a missing key, an unknown model)."""
