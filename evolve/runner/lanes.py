@@ -88,10 +88,11 @@ class Lane:
         self._asked_at = max(self._asked_at, now + (error.retry_after_s or 0.0))
         if self._failures < FAILURES:
             return True
-        if probe or not self._cool_down_s:
-            self._cool_down_s = min(COOL_DOWN_MOST_S, 2 * self._cool_down_s or COOL_DOWN_S)
+        waited = self._cool_down_s
+        if probe or not waited:
+            self._cool_down_s = min(COOL_DOWN_MOST_S, 2 * waited or COOL_DOWN_S)
             self._probe_at = now + self._cool_down_s
-        return self._cool_down_s == COOL_DOWN_MOST_S and len(self._failing) == 1
+        return waited == COOL_DOWN_MOST_S and len(self._failing) == 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

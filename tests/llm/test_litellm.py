@@ -49,7 +49,14 @@ def test_importing_the_module_does_not_import_litellm():
         ({"timeout_s": 0}, "llm.timeout_s=0"),
         ({"max_tokens": 0}, "llm.max_tokens=0"),
         ({"price": {"input_usd_per_mtok": 1.0}}, "must give input_usd_per_mtok and output_usd_per_mtok"),
-        ({"price": PRICE | {"output_usd_per_mtok": -1.0}}, "both 0 or more"),
+        (
+            {"price": PRICE | {"output_usd_per_mtok": -1.0}},
+            "llm.price.output_usd_per_mtok=-1.0: must be a number, 0 or",
+        ),
+        ({"price": 3}, "llm.price=3 must give input_usd_per_mtok"),
+        ({"temperature": "hot"}, "llm.temperature=hot: must be a number"),
+        ({"params": 3}, "llm.params=3: must be a mapping"),
+        ({"requests_per_minute": 0}, "llm.requests_per_minute=0: must be a number"),
         ({"params": {"api_key": "x"}}, r"llm\.params\.api_key .* come from the environment"),
     ],
 )
@@ -139,7 +146,7 @@ async def test_a_completion_brings_text_tokens_and_price():
         "model": "test",
         "messages": [{"role": "system", "content": "Improve."}, {"role": "user", "content": PROMPT.user}],
         "temperature": 0.5,
-        "max_tokens": 4096,
+        "max_tokens": 8192,
     }
 
 
