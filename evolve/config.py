@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from evolve import checks
 from evolve.errors import EvolveError, UsageError
+from evolve.llm.provider import Provider
 from evolve.population import absolute, file_url
 from evolve.problem import Problem, load_problem
 from evolve.runner.budget import Budget
@@ -207,11 +208,17 @@ def build(config: Mapping[str, Any], words: Sequence[str] = ()) -> Setup:
         words=words,
         problem=problem,
         search_settings={"seed": int(config["seed"]), **settings},
-        provider=_make(config, "llm"),
+        provider=build_provider(config),
         evaluator=_make(_with_gpu(config, problem), "evaluator"),
         budget=budget,
         artifact_mb=artifact_mb,
     )
+
+
+def build_provider(config: Mapping[str, Any]) -> Provider:
+    """Builds the provider of a configuration alone."""
+    provider: Provider = _make(config, "llm")
+    return provider
 
 
 def _with_gpu(config: Mapping[str, Any], problem: Problem) -> Mapping[str, Any]:
