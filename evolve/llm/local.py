@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from contextlib import suppress
@@ -133,6 +134,7 @@ def serve(path: str, n_ctx: int, n_parallel: int, threads: int) -> None:
     except RuntimeError as error:
         print(json.dumps({"error": str(error)}), flush=True)  # noqa: T201
         return
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads it any more
     sys.stdin.read()
 
 
