@@ -55,6 +55,7 @@ class Reply:
     latency_s: float | None = None
     tokens_in: int | None = None
     tokens_out: int | None = None
+    tokens_cached: int | None = None
     usage: bool = True
     finish_reason: str = "stop"
 
@@ -350,6 +351,8 @@ def _completion(request: Request, reply: Reply) -> dict[str, Any]:
     if reply.usage:
         total = tokens_in + tokens_out
         value["usage"] = {"prompt_tokens": tokens_in, "completion_tokens": tokens_out, "total_tokens": total}
+        if reply.tokens_cached is not None:
+            value["usage"]["prompt_tokens_details"] = {"cached_tokens": reply.tokens_cached}
     return value
 
 

@@ -91,6 +91,8 @@ class Calls:
         was judged affordable by whoever started it. `columns` are further ones of the call's row.
         """
         row = {"candidate": candidate, "purpose": purpose, "number": number, **columns}
+        known = {name: row[name] for name in Call.__dataclass_fields__ if name in row}
+        asked = Call(id=0, run=self._writer.run_id, where=self._where, **known)
         ending, order = self._ending[purpose], self._lanes.order(candidate, purpose, number)
         fresh, failures = purpose == PROPOSE, 0
         while True:
@@ -98,11 +100,11 @@ class Calls:
             if not isinstance(by, Pass):
                 return by
             try:
-                answer = await self._attempt(by, prompt, row, fresh)
+                answer = await self._attempt(by, prompt, asked, row, fresh)
             finally:
                 self._lanes.leave(by)
             if isinstance(answer, TransientError):
-                failures += (counts := self._lanes.failed(by, tuple(row.items()), answer))
+                failures += (counts := self._lanes.failed(by, asked, answer))
                 if failures >= self._provider.attempts:
                     return answer
                 await self._back_off(ending, failures if counts else 0)
@@ -111,15 +113,15 @@ class Calls:
             fresh = False
 
     async def _attempt(
-        self, by: Pass, prompt: Prompt, row: Mapping[str, Any], fresh: bool
+        self, by: Pass, prompt: Prompt, asked: Call, row: Mapping[str, Any], fresh: bool
     ) -> Completion | ProviderError | OutOfMoney | None:
         """Makes one attempt, once its price is affordable."""
         ceiling = by.lane.provider.ceiling_usd(prompt)
         if not await self._reserve(ceiling):
             return self._out_of_money(ceiling)
-        if self._ending[row["purpose"]].is_set() or not (fresh or self._may_start()):
+        if self._ending[asked.purpose].is_set() or not (fresh or self._may_start()):
             return None
-        answer = await self._call(by.lane.provider, prompt, row, ceiling)
+        answer = await self._call(by.lane.provider, prompt, asked, {**row, "reserved_usd": ceiling})
         if isinstance(answer, Completion):
             self._lanes.answered(by, answer.tokens_in + answer.tokens_out)
         elif not isinstance(answer, TransientError | FatalError):
@@ -136,15 +138,15 @@ class Calls:
         return True
 
     async def _call(
-        self, provider: Provider, prompt: Prompt, columns: Mapping[str, Any], ceiling: float | None
+        self, provider: Provider, prompt: Prompt, asked: Call, row: Mapping[str, Any]
     ) -> Completion | ProviderError:
         """Makes one attempt: its row is durable before it leaves, its answer before anything is made of it."""
-        purpose = columns["purpose"]
+        ceiling = row["reserved_usd"]
         with self._reserved(ceiling):
-            call = await self._sent(provider, prompt, columns, ceiling)
+            call = await self._sent(asked, prompt, {"model": provider.model, **row})
             began = self._clock()
             try:
-                with self._meters[purpose].occupied():
+                with self._meters[asked.purpose].occupied():
                     completion = await provider.complete(prompt, call=call)
             except ProviderError as error:
                 if not isinstance(error, FatalError):  # that one ends the run, or its lane, and is told then
@@ -159,19 +161,15 @@ class Calls:
             await self._writer.write(self._writer.call_done(call.id, completion, self._clock() - began))
             return completion
 
-    async def _sent(
-        self, provider: Provider, prompt: Prompt, columns: Mapping[str, Any], ceiling: float | None
-    ) -> Call:
+    async def _sent(self, asked: Call, prompt: Prompt, row: Mapping[str, Any]) -> Call:
         """Returns the attempt's name, once its row is durable; a call that is still awaited has both already."""
-        known = {name: columns[name] for name in Call.__dataclass_fields__ if name in columns}
-        call = Call(id=self._last_id + 1, run=self._writer.run_id, where=self._where, **known)
-        place = (call.candidate, call.purpose, call.number, call.stage, call.replicate, call.instance)
+        place = (asked.candidate, asked.purpose, asked.number, asked.stage, asked.replicate, asked.instance)
         if (awaited := self._outstanding.pop(place, None)) is not None:
-            return replace(call, id=awaited)
+            return replace(asked, id=awaited)
         self._last_id += 1
+        call = replace(asked, id=self._last_id)
         self._spent.calls += 1
         self._spent.evaluation_calls += call.purpose == EVALUATE
-        row = {"model": provider.model, "reserved_usd": ceiling, **columns}
         await self._writer.write(self._writer.call_sent(call.id, prompt=prompt.text, **row))
         return call
 

@@ -174,7 +174,7 @@ class Lanes:
         if COOL_DOWN_S / 2 < wait_s < inf and not self._paused:  # a shorter one is no news
             self._paused = True
             reason = f"no model answers; the next try is in {wait_s:.0f} s ({self._error})"
-            self._note("paused", reason)
+            self._note("llm", f"paused: {reason}")
             self._on_paused(reason)
         await self.wait(wait_s, ended, self._changed)
 

@@ -151,6 +151,30 @@ async def test_a_completion_brings_text_tokens_and_price():
 
 
 @integration
+@pytest.mark.parametrize(("reported", "counted"), [(None, 0), (900, 900), (5000, 1000)])
+async def test_tokens_that_were_read_before_are_counted(reported, counted):
+    answer, _ = await ask(Reply(text="hello", tokens_in=1000, tokens_out=10, tokens_cached=reported))
+    assert (answer.tokens_in, answer.tokens_cached) == (1000, counted)
+
+
+@integration
+async def test_a_conversation_is_sent_as_one():
+    with LLMServer(["hello"]) as server:
+        provider = LiteLLM(model="openai/test", api_base=server.api_base)
+        await provider.start()
+        await provider.complete(replace(PROMPT, turns=(("a", "b"), ("c", "d"))), call=Call(id=1))
+    messages = [(message["role"], message["content"]) for message in server.requests[0].body["messages"]]
+    assert messages[0] == ("system", "Improve.") and messages[1] == ("user", PROMPT.user)
+    assert messages[2:] == [("assistant", "a"), ("user", "b"), ("assistant", "c"), ("user", "d")]
+
+
+def test_a_conversations_turns_are_in_its_price():
+    provider = LiteLLM(model="openai/test", price=PRICE)
+    more = provider.ceiling_usd(replace(PROMPT, turns=(("x" * 1000, "y" * 1000),))) - provider.ceiling_usd(PROMPT)
+    assert more == pytest.approx((2000 + 256) * 2e-6)
+
+
+@integration
 async def test_the_table_prices_a_known_model_and_its_ceiling_holds():
     with LLMServer([Reply(text="hello", tokens_in=8, tokens_out=1000)]) as server:
         provider = LiteLLM(model="openai/gpt-4o", api_base=server.api_base, max_tokens=1000)

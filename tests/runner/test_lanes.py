@@ -105,8 +105,8 @@ async def test_a_storm_costs_no_candidate(together):
     made = driven(model)
     found = await all_of(made, together)
     assert all(isinstance(answer, Completion) for answer in found) and model.attempts == 3
-    assert [kind for kind, _ in made.notes].count("paused") == 1
     [reason, none] = made.paused
+    assert made.notes.count(("llm", f"paused: {reason}")) == 1
     assert none is None and reason == "no model answers; the next try is in 5 s (503)"
     assert list(made.ledger.ends.values()).count("503") == 40
 
