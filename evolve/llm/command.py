@@ -44,13 +44,8 @@ class Command(Provider):
         attempts: int = 3,
         timeout_s: float = 600.0,
     ):
-        checks.whole("llm.concurrency", concurrency, 1)
-        checks.whole("llm.evaluation_concurrency", evaluation_concurrency, 1, or_null=True)
-        checks.whole("llm.attempts", attempts, 1)
+        self.take_slots(concurrency, evaluation_concurrency, attempts)
         checks.number("llm.timeout_s", timeout_s, 0.001)
-        self.concurrency = concurrency
-        self.evaluation_concurrency = evaluation_concurrency or concurrency
-        self.attempts = attempts
         self._words = words_of(command)
         self._timeout_s = timeout_s
 

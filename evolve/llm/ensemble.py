@@ -31,18 +31,13 @@ class Ensemble(Provider):
         evaluation_concurrency: int | None = None,
         attempts: int = 5,
     ):
-        checks.whole("llm.concurrency", concurrency, 1)
-        checks.whole("llm.evaluation_concurrency", evaluation_concurrency, 1, or_null=True)
-        checks.whole("llm.attempts", attempts, 1)
+        self.take_slots(concurrency, evaluation_concurrency, attempts)
         if not isinstance(models, list | tuple) or not models:
             raise UsageError(
                 f"llm.models={models}: must be a list, for example [{{model: a/b, weight: 0.8}}, {{model: c/d}}]"
             )
         self._members = [m if isinstance(m, tuple) else member(f"llm.models[{i}]", m) for i, m in enumerate(models)]
         self.model = " + ".join(provider.model for provider, _ in self._members)
-        self.concurrency = concurrency
-        self.evaluation_concurrency = evaluation_concurrency or concurrency
-        self.attempts = attempts
 
     def members(self) -> Sequence[tuple[Provider, float]]:
         return self._members

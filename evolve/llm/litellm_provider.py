@@ -72,9 +72,7 @@ class LiteLLM(Provider):
         checks.number("llm.timeout_s", timeout_s, 0.001)
         checks.number("llm.temperature", temperature, 0, or_null=True)
         checks.whole("llm.max_tokens", max_tokens, 1, or_null=True)
-        checks.whole("llm.concurrency", concurrency, 1)
-        checks.whole("llm.evaluation_concurrency", evaluation_concurrency, 1, or_null=True)
-        checks.whole("llm.attempts", attempts, 1)
+        self.take_slots(concurrency, evaluation_concurrency, attempts)
         if price is not None and not (isinstance(price, Mapping) and set(price) == PRICE_KEYS):
             raise UsageError(f"llm.price={price} must give {' and '.join(sorted(PRICE_KEYS))}")
         for name, usd in (price or {}).items():
@@ -87,9 +85,6 @@ class LiteLLM(Provider):
             )
         options = {"temperature": temperature, "max_tokens": max_tokens, "reasoning_effort": reasoning_effort}
         self.model = model
-        self.concurrency = concurrency
-        self.evaluation_concurrency = evaluation_concurrency or concurrency
-        self.attempts = attempts
         self.limits = Limits(requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute)
         self.max_tokens = max_tokens
         self._api_base = api_base

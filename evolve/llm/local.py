@@ -60,10 +60,13 @@ class Local(Provider):
             "attempts": attempts,
         }  # fmt: skip
         self._client = LiteLLM(**self._settings)  # checks the rest; `start` makes one that knows the address
-        self.concurrency = concurrency
-        self.evaluation_concurrency = self._client.evaluation_concurrency
-        self.attempts, self.max_tokens = attempts, max_tokens
-        self._loading = {"n_ctx": context * concurrency, "n_parallel": concurrency, "threads": threads or -1}
+        self.take_slots(concurrency, evaluation_concurrency, attempts)
+        self.max_tokens = max_tokens
+        self._loading = {
+            "n_ctx": context * concurrency,
+            "n_parallel": concurrency,
+            "threads": threads or len(os.sched_getaffinity(0)),
+        }
         self._process: Process | None = None
 
     async def start(self) -> None:

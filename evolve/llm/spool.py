@@ -46,16 +46,11 @@ class Spool(Provider):
         attempts: int = 3,
         tries: int = 5,
     ):
-        checks.whole("llm.concurrency", concurrency, 1)
-        checks.whole("llm.evaluation_concurrency", evaluation_concurrency, 1, or_null=True)
-        checks.whole("llm.attempts", attempts, 1)
+        self.take_slots(concurrency, evaluation_concurrency, attempts)
         checks.whole("llm.tries", tries, 0)
         if not dir or not isinstance(dir, str):
             raise UsageError(f"llm.dir={dir}: must be a folder, for example llm.dir=spool")
         self.folder = Path(dir).expanduser()
-        self.concurrency = concurrency
-        self.evaluation_concurrency = evaluation_concurrency or concurrency
-        self.attempts = attempts
         self.tries = tries
 
     async def start(self) -> None:
