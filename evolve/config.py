@@ -276,6 +276,12 @@ def _possible(strategy: Strategy, problem: Problem, provider: Provider) -> Strat
     return replace(strategy, operators=strategy.operators.only(known))
 
 
+def build_provider(config: Mapping[str, Any]) -> Provider:
+    """Builds the provider of a configuration alone."""
+    provider: Provider = _make(config, "llm")
+    return provider
+
+
 def _with_gpu(config: Mapping[str, Any], problem: Problem) -> Mapping[str, Any]:
     """Fills in whether a stage needs a GPU, for an evaluator that asks (`gpu: null`)."""
     leaf = config["evaluator"]

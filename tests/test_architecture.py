@@ -25,6 +25,7 @@ LAYERS = [
 HOMES = {
     "ray": ("evaluators/ray_pool.py",),
     "litellm": ("evolve/llm/",),
+    "xllamacpp": ("evolve/llm/",),
     "sqlalchemy": ("evolve/population/",),
     "hydra": ("evolve/config.py", "evolve/cli/job.py"),
     "omegaconf": ("evolve/config.py", "evolve/cli/job.py"),

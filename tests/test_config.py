@@ -166,7 +166,7 @@ def test_a_folder_of_groups_adds_choices(tmp_path):
             "stage.main.report=true: measures what arrives when, so schedule=ordered refuses it; set stage.main.report=false",
         ),
         (["evaluator.queue=0"], "evaluator.queue=0: must be a whole number, 1 or more, or null"),
-        (["llm.evaluation_concurrency=4"], "llm.evaluation_concurrency=4: no such key; llm=litellm has it"),
+        (["llm.evaluation_concurrency=4"], "llm.evaluation_concurrency=4: no such key; llm="),
         (
             ["llm=litellm", "llm.model=m", "llm.evaluation_concurrency=0"],
             "llm.evaluation_concurrency=0: must be a whole number, 1 or more, or null",

@@ -17,8 +17,8 @@ Searches for a better program. Without any word: circle_packing, offline, 200 ca
 
   problem=NAME|FOLDER          what is searched ('evolve problems' lists the names)
   budget.candidates=N          also budget.usd, budget.tokens, budget.seconds, budget.evaluations
-  llm=offline|litellm|...      also ensemble, local, spool, command, replay; llm.model=NAME llm.api_base=URL
-                               llm.concurrency=N; keys come from the environment
+  llm=offline|litellm|replay   llm.model=NAME llm.api_base=URL llm.concurrency=N; keys come from the environment
+  llm=ensemble|local|command|spool   'llm.models=[...]', llm.model_path=FILE, llm.command=LINE, llm.dir=DIR
   evaluator=auto|local|ray     evaluator.workers=N evaluator.address=HOST:PORT
   schedule=async|ordered       ordered: the same seed gives the same run
   seed=N  run_dir=DIR  param.NAME=VALUE  stage.NAME.timeout_s=SECONDS
@@ -94,6 +94,10 @@ def _dispatch(words: list[str], debug: bool) -> int:
         from evolve.cli import running
 
         return running.resume(arguments)
+    if arguments.verb == "answer":
+        from evolve.cli import answering
+
+        return answering.answer(arguments)
     if arguments.verb in ("check", "prompt", "problems"):
         from evolve.cli import authoring
 
@@ -161,6 +165,10 @@ def _parser() -> argparse.ArgumentParser:
     try_ = _verb(verbs, "try", "run the first stage on a draft, before it is the answer to a call", run=True, json=True)
     try_.add_argument("file", metavar="FILE", help="an answer (*.md), or a program in place of the file of that name")
     try_.add_argument("--call", metavar="ID", type=int, required=True, help="the call that the draft is to answer")
+    answer = _verb(verbs, "answer", "answer the calls in a folder (llm=spool) with a model", config_dir=True)
+    answer.add_argument("folder", metavar="DIR", help="llm.dir of the run")
+    answer.add_argument("words", metavar="KEY=VALUE", nargs="*", help="llm=litellm llm.model=NAME, budget.usd=X")
+    answer.add_argument("--once", action="store_true", help="end when nothing waits for an answer")
     completion = _verb(verbs, "completion", "print a shell's completion script")
     completion.add_argument("shell", choices=["bash", "zsh", "fish"])
     return parser

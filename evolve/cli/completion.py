@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 VERBS = (
-    "run", "resume", "runs", "status", "best", "show", "lineage", "diff", "export", "problems", "check", "prompt", "completion",
+    "run", "resume", "runs", "status", "best", "show", "lineage", "diff", "export", "problems", "check", "prompt", "answer",
+    "completion",
 )  # fmt: skip
 OF_RUN = ("resume", "status", "best", "show", "lineage", "diff", "export", "prompt")
 
@@ -68,7 +69,7 @@ def _possible(before: Sequence[str], given: str) -> list[str]:
         return _problems()
     if verb in OF_RUN and len(before) == 1:
         return ["latest", *_runs(), *(_problems() if verb == "prompt" else [])]
-    if verb in ("run", "resume"):
+    if verb in ("run", "resume", "answer"):
         return _words(given)
     return []
 

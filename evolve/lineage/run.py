@@ -205,8 +205,10 @@ def _diff(path: str, a: Candidate, b: Candidate) -> Iterator[str]:
 
 
 def _state(row: Mapping[str, Any]) -> str:
-    abandoned = not row["lease_owner"] or is_dead(row["lease_owner"]) or float(row["heartbeat_age_s"]) > STALE_S
-    return "interrupted" if row["state"] == "running" and abandoned else str(row["state"])
+    gone = not row["lease_owner"] or is_dead(row["lease_owner"]) or float(row["heartbeat_age_s"]) > STALE_S
+    # a run that waits for a model is paused under a lease; one that was stopped for faults is without
+    alive = row["state"] == "running" or (row["state"] == "paused" and row["lease_owner"])
+    return "interrupted" if alive and gone else str(row["state"])
 
 
 def runs_in(refs: Sequence[RunRef]) -> list[dict[str, Any]]:

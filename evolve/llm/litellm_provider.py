@@ -21,7 +21,7 @@ from typing import Any
 from evolve import checks
 from evolve.errors import FatalError, ProviderError, TransientError, UsageError
 from evolve.llm.price import Price, tokens_bound
-from evolve.llm.provider import Provider
+from evolve.llm.provider import Limits, Provider
 from evolve.llm.redact import one_line
 from evolve.types import Call, Completion, Prompt
 
@@ -56,36 +56,39 @@ class LiteLLM(Provider):
         model: str,
         api_base: str | None = None,
         temperature: float | None = None,
-        max_tokens: int | None = 4096,
+        max_tokens: int | None = 8192,
         reasoning_effort: str | None = None,
         timeout_s: float = 120.0,
+        requests_per_minute: float | None = None,
+        tokens_per_minute: float | None = None,
         price: Mapping[str, float] | None = None,
         params: Mapping[str, Any] | None = None,
         concurrency: int = 8,
         evaluation_concurrency: int | None = None,
         attempts: int = 5,
     ):
-        if not model:
+        if not model or not isinstance(model, str):
             raise UsageError("llm.model is empty; name a model such as gpt-4o, or openai/NAME with llm.api_base")
         checks.number("llm.timeout_s", timeout_s, 0.001)
+        checks.number("llm.temperature", temperature, 0, or_null=True)
         checks.whole("llm.max_tokens", max_tokens, 1, or_null=True)
-        checks.whole("llm.concurrency", concurrency, 1)
-        checks.whole("llm.evaluation_concurrency", evaluation_concurrency, 1, or_null=True)
-        checks.whole("llm.attempts", attempts, 1)
-        if price is not None and (set(price) != PRICE_KEYS or min(price.values()) < 0):
-            raise UsageError(f"llm.price={dict(price)} must give {' and '.join(sorted(PRICE_KEYS))}, both 0 or more")
+        self.take_slots(concurrency, evaluation_concurrency, attempts)
+        if price is not None and not (isinstance(price, Mapping) and set(price) == PRICE_KEYS):
+            raise UsageError(f"llm.price={price} must give {' and '.join(sorted(PRICE_KEYS))}")
+        for name, usd in (price or {}).items():
+            checks.number(f"llm.price.{name}", usd, 0)
+        if not isinstance(params or {}, Mapping):
+            raise UsageError(f"llm.params={params}: must be a mapping such as {{top_p: 0.9}}")
         if owned := sorted(OWNED & set(params or {})):
             raise UsageError(
                 f"llm.params.{owned[0]} is not a further parameter; keys come from the environment, the rest from llm.*"
             )
         options = {"temperature": temperature, "max_tokens": max_tokens, "reasoning_effort": reasoning_effort}
         self.model = model
-        self.concurrency = concurrency
-        self.evaluation_concurrency = evaluation_concurrency or concurrency
-        self.attempts = attempts
+        self.limits = Limits(requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute)
+        self.max_tokens = max_tokens
         self._api_base = api_base
         self._options = {name: value for name, value in options.items() if value is not None}
-        self._max_tokens = max_tokens
         self._timeout_s = timeout_s
         self._flat_price = None if price is None else Price.per_mtok(**price)
         self._params = dict(params or {})
@@ -95,7 +98,7 @@ class LiteLLM(Provider):
 
     async def start(self) -> None:
         """Imports litellm and checks model, key and options, all in a thread."""
-        await _in_a_daemon(self._open)
+        await in_a_daemon(self._open)
 
     async def complete(self, prompt: Prompt, *, call: Call) -> Completion:
         """Makes one attempt, marked by the header X-Evolve-Call.
@@ -122,7 +125,7 @@ class LiteLLM(Provider):
 
         None before `start`, unless `price` is given.
         """
-        return self._price.ceiling_usd(prompt, self._asked(prompt).get("max_tokens", self._max_tokens))
+        return self._price.ceiling_usd(prompt, self._asked(prompt).get("max_tokens", self.max_tokens))
 
     async def close(self) -> None:
         """Does nothing: litellm's connections are shared by all runs of a process, and it closes them at exit."""
@@ -134,8 +137,8 @@ class LiteLLM(Provider):
     def _asked(self, prompt: Prompt) -> dict[str, Any]:
         """Returns what the prompt itself says about its answer; `llm.max_tokens` stays the most."""
         asked = {name: value for name in PROMPTS_OWN if (value := getattr(prompt, name)) is not None}
-        if "max_tokens" in asked and self._max_tokens is not None:
-            asked["max_tokens"] = min(asked["max_tokens"], self._max_tokens)
+        if "max_tokens" in asked and self.max_tokens is not None:
+            asked["max_tokens"] = min(asked["max_tokens"], self.max_tokens)
         return asked
 
     def _open(self) -> None:
@@ -186,7 +189,8 @@ class LiteLLM(Provider):
             tokens_in, tokens_out = tokens_bound(prompt), len(text.encode())
             cost_usd = self._price.usd(tokens_in, tokens_out)
         model = answer.model or self.model
-        return Completion(text=text, model=model, tokens_in=tokens_in, tokens_out=tokens_out, cost_usd=cost_usd)
+        used = {"tokens_in": tokens_in, "tokens_out": tokens_out, "tokens_cached": min(_cached(answer), tokens_in)}
+        return Completion(text=text, model=model, cost_usd=cost_usd, **used)
 
     def _cost_usd(self, answer: Any, tokens_in: int, tokens_out: int) -> float | None:
         """Returns litellm's price, which knows discounts for cached tokens; where it has none, tokens times price."""
@@ -216,7 +220,7 @@ class LiteLLM(Provider):
         return ProviderError(text)
 
 
-async def _in_a_daemon(work: Callable[[], None]) -> None:
+async def in_a_daemon(work: Callable[[], None]) -> None:
     """Awaits work in a thread that does not keep the process alive: an import of seconds must not outlast Ctrl-C."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
@@ -261,12 +265,20 @@ def _table(litellm: Any, model: str) -> Mapping[str, Any]:
 
 def _messages(prompt: Prompt) -> list[dict[str, str]]:
     system = [{"role": "system", "content": prompt.system}] if prompt.system else []
-    return [*system, {"role": "user", "content": prompt.user}]
+    said = [prompt.user, *(part for turn in prompt.turns for part in turn)]
+    return [*system, *({"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(said))]
 
 
 def _usage(answer: Any) -> tuple[int, int]:
     usage = getattr(answer, "usage", None)
     return getattr(usage, "prompt_tokens", 0) or 0, getattr(usage, "completion_tokens", 0) or 0
+
+
+def _cached(answer: Any) -> int:
+    """Returns the prompt tokens that were read from a cache, as OpenAI or as Anthropic reports them."""
+    usage = getattr(answer, "usage", None)
+    details = getattr(usage, "prompt_tokens_details", None)
+    return getattr(details, "cached_tokens", None) or getattr(usage, "cache_read_input_tokens", None) or 0
 
 
 def _retry_after_s(error: Exception) -> float | None:

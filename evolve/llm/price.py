@@ -59,4 +59,5 @@ def tokens_bound(prompt: Prompt) -> int:
     Bytes are the one count that no byte-level or byte-fallback tokenizer exceeds, whatever the model; a tokenizer at
     hand may be another model's. For code it is three to four times too high, and reserved only while a call runs.
     """
-    return len(prompt.system.encode()) + len(prompt.user.encode()) + TEMPLATE_TOKENS
+    parts = [prompt.system, prompt.user, *(part for turn in prompt.turns for part in turn)]
+    return sum(len(part.encode()) for part in parts) + TEMPLATE_TOKENS * (1 + len(prompt.turns))

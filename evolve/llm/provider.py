@@ -45,6 +45,16 @@ class Provider(Protocol):
     tries: int = 0
     """How many drafts whoever answers may try before, by `evolve try`."""
     limits: Limits = Limits()
+    max_tokens: int | None = None
+    """The most tokens of an answer; None where it has no known bound."""
+
+    def take_slots(self, concurrency: int, evaluation_concurrency: int | None, attempts: int) -> None:
+        """Checks and keeps the keys that most providers have; evaluations have as many slots as proposals unless set."""
+        checks.whole("llm.concurrency", concurrency, 1)
+        checks.whole("llm.evaluation_concurrency", evaluation_concurrency, 1, or_null=True)
+        checks.whole("llm.attempts", attempts, 1)
+        self.concurrency, self.attempts = concurrency, attempts
+        self.evaluation_concurrency = evaluation_concurrency or concurrency
 
     async def start(self) -> None:
         """Makes ready. Raises FatalError in one line for what no retry mends (a missing key, an unknown model)."""

@@ -302,6 +302,12 @@ class Store:
     def call_row(self, run_id: str, call: int) -> Row | None:
         return next(iter(self._all(select(calls).where(calls.c.run_id == run_id, calls.c.id == call))), None)
 
+    def outstanding(self, run_id: str) -> dict[tuple[Any, ...], int]:
+        """Returns the ids of calls without an answer, by candidate, purpose, number, stage, replicate and instance."""
+        names = ("candidate", "purpose", "number", "stage", "replicate", "instance")
+        query = select(calls).where(calls.c.run_id == run_id, calls.c.state == "sent").order_by(calls.c.id)
+        return {tuple(row[name] for name in names): row["id"] for row in self._all(query)}
+
     def call_rows(self, run_id: str, candidate: int | None = None) -> list[Row]:
         query = select(calls).where(calls.c.run_id == run_id).order_by(calls.c.id)
         return self._all(query if candidate is None else query.where(calls.c.candidate == candidate))

@@ -47,7 +47,7 @@ class Spent:
     unpriced: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
-    tokens_cached: int = 0
+    tokens_cached: int = 0  # those of `tokens_in` that the provider had read before
     calls: int = 0
     evaluation_calls: int = 0  # those of `calls` that evaluations made
     lost: int = 0

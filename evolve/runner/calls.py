@@ -1,17 +1,20 @@
-"""LLM calls: each attempt a durable row before it leaves, its price reserved, retried with back-off, its answer kept."""
+"""LLM calls: each attempt a durable row before it leaves, its price reserved, retried with back-off, its answer kept.
+
+By which model a call leaves and when is the lanes' (evolve.runner.lanes).
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from evolve.errors import FatalError, ProviderError, TransientError
 from evolve.llm.provider import Provider
-from evolve.population import Writer
 from evolve.runner.budget import Budget, Spent
+from evolve.runner.lanes import Lanes, Pass
 from evolve.runner.meter import Meter
 from evolve.search.randomness import generator
 from evolve.types import Call, Completion, Prompt
@@ -25,17 +28,33 @@ class OutOfMoney(Exception):
     """Says that the next call could cost more than is left."""
 
 
+class Ledger(Protocol):
+    """What calls are entered in; `write` resolves when the changes are on the disk. The population's Writer is one."""
+
+    run_id: str
+
+    def write(self, *changes: Any) -> Awaitable[None]: ...
+
+    def call_sent(self, call: int, *, prompt: str, **columns: Any) -> Any: ...
+
+    def call_done(self, call: int, completion: Completion, seconds: float) -> Any: ...
+
+    def call_failed(self, call: int, error: str, seconds: float, reserved_usd: float | None = None) -> Any: ...
+
+
 class Calls:
     """Makes a run's LLM calls. Belongs to the runner's event loop; `end` lets nothing new leave and wakes what waits.
 
-    `meters` has one for each purpose; identity, money and what is in flight are common to all.
+    `meters` has one for each purpose; identity, money, lanes and what is in flight are common to all. `where` are the words
+    by which a command names the run. `outstanding` holds calls that an earlier runner sent and that are awaited on, the ids
+    by (candidate, purpose, number, stage, replicate, instance); their rows are written and counted already.
     """
 
     def __init__(
         self,
         *,
         provider: Provider,
-        writer: Writer,
+        writer: Ledger,
         budget: Budget,
         spent: Spent,
         meters: Mapping[str, Meter],
@@ -44,10 +63,16 @@ class Calls:
         seed: int,
         note: Callable[[str, str], None],
         clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        on_paused: Callable[[str | None], None] = lambda reason: None,
+        where: str = "",
+        outstanding: Mapping[tuple[Any, ...], int] | None = None,
     ):
         self._provider, self._writer, self._budget, self._spent = provider, writer, budget, spent
-        self._may_start = may_start
+        self._may_start, self._where = may_start, where
         self._meters, self._last_id, self._seed, self._note, self._clock = meters, last_id, seed, note, clock
+        self._lanes = Lanes(provider, seed=seed, note=note, on_paused=on_paused, clock=clock, sleep=sleep)
+        self._outstanding = dict(outstanding or {}) if provider.outlives else {}
         self._out = 0
         self._one_ended = asyncio.Event()
         self._ending = {purpose: asyncio.Event() for purpose in meters}
@@ -58,28 +83,50 @@ class Calls:
             self._ending[purpose].set()
 
     async def complete(
-        self, candidate: int, prompt: Prompt, made: int = 0, *, purpose: str = PROPOSE, **columns: Any
+        self, candidate: int, prompt: Prompt, number: int = 0, *, purpose: str = PROPOSE, **columns: Any
     ) -> Completion | ProviderError | OutOfMoney | None:
         """Returns the completion, or why there is none; None when the run ends before there is an answer.
 
-        `made` counts the calls that were made for the candidate before (by a runner that was killed). A proposal's first
-        attempt was judged affordable by whoever started it. `columns` are further ones of the call's row.
+        `number` counts the candidate's calls for that purpose; all attempts at one have the same. A proposal's first attempt
+        was judged affordable by whoever started it. `columns` are further ones of the call's row.
         """
-        error: ProviderError | None = None
-        for attempt in range(self._provider.attempts):
-            ceiling = self._provider.ceiling_usd(prompt)
-            if not await self._reserve(ceiling):
-                return self._out_of_money(ceiling)
-            fresh = attempt == 0 and purpose == PROPOSE
-            if self._ending[purpose].is_set() or not (fresh or self._may_start()):
-                return None
-            row = {"candidate": candidate, "purpose": purpose, "number": made + attempt, **columns}
-            answer = await self._call(prompt, row, ceiling)
-            if not isinstance(answer, TransientError):
+        row = {"candidate": candidate, "purpose": purpose, "number": number, **columns}
+        known = {name: row[name] for name in Call.__dataclass_fields__ if name in row}
+        asked = Call(id=0, run=self._writer.run_id, where=self._where, **known)
+        ending, order = self._ending[purpose], self._lanes.order(candidate, purpose, 0 if prompt.turns else number)
+        fresh, failures = purpose == PROPOSE, 0
+        while True:
+            by = await self._lanes.enter(order, prompt, ending)
+            if not isinstance(by, Pass):
+                return by
+            try:
+                answer = await self._attempt(by, prompt, asked, row, fresh)
+            finally:
+                self._lanes.leave(by)
+            if isinstance(answer, TransientError):
+                failures += (counts := self._lanes.failed(by, asked, answer))
+                if failures >= self._provider.attempts:
+                    return answer
+                await self._back_off(ending, failures if counts else 0)
+            elif not (isinstance(answer, FatalError) and self._lanes.close(by.lane, answer)):
                 return answer
-            error = answer
-            await self._back_off(purpose, attempt, error)
-        return error
+            fresh = False
+
+    async def _attempt(
+        self, by: Pass, prompt: Prompt, asked: Call, row: Mapping[str, Any], fresh: bool
+    ) -> Completion | ProviderError | OutOfMoney | None:
+        """Makes one attempt, once its price is affordable."""
+        ceiling = by.lane.provider.ceiling_usd(prompt)
+        if not await self._reserve(ceiling):
+            return self._out_of_money(ceiling)
+        if self._ending[asked.purpose].is_set() or not (fresh or self._may_start()):
+            return None
+        answer = await self._call(by.lane.provider, prompt, asked, {**row, "reserved_usd": ceiling})
+        if isinstance(answer, Completion):
+            self._lanes.answered(by, answer.tokens_in + answer.tokens_out)
+        elif not isinstance(answer, TransientError | FatalError):
+            self._lanes.answered(by)
+        return answer
 
     async def _reserve(self, ceiling: float | None) -> bool:
         """Waits for calls in flight to give back what they did not use; False when no call of that price is affordable."""
@@ -91,39 +138,43 @@ class Calls:
         return True
 
     async def _call(
-        self, prompt: Prompt, columns: Mapping[str, Any], ceiling: float | None
+        self, provider: Provider, prompt: Prompt, asked: Call, row: Mapping[str, Any]
     ) -> Completion | ProviderError:
         """Makes one attempt: its row is durable before it leaves, its answer before anything is made of it."""
-        self._last_id += 1
-        call = self._last_id
-        row = {"model": self._provider.model, "reserved_usd": ceiling, **columns}
-        self._spent.evaluation_calls += columns["purpose"] == EVALUATE
+        ceiling = row["reserved_usd"]
         with self._reserved(ceiling):
-            await self._writer.write(self._writer.call_sent(call, prompt=prompt.text, **row))
+            call = await self._sent(asked, prompt, {"model": provider.model, **row})
             began = self._clock()
             try:
-                with self._meters[columns["purpose"]].occupied():
-                    completion = await self._provider.complete(prompt, call=self._named(call, columns))
+                with self._meters[asked.purpose].occupied():
+                    completion = await provider.complete(prompt, call=call)
             except ProviderError as error:
-                if not isinstance(error, FatalError):  # that one ends the run, and is told then
-                    self._note("llm", f"call {call} failed: {error}")
+                if not isinstance(error, FatalError):  # that one ends the run, or its lane, and is told then
+                    self._note("llm", f"call {call.id} failed: {error}")
                 kept = ceiling if isinstance(error, TransientError) and error.may_be_billed else None
                 self._spent.lost_usd += kept or 0.0
-                await self._writer.write(self._writer.call_failed(call, str(error), self._clock() - began, kept))
+                await self._writer.write(self._writer.call_failed(call.id, str(error), self._clock() - began, kept))
                 return error
             text = completion.text.encode("utf-8", "replace").decode()  # half a character is no text that can be stored
-            completion = replace(completion, text=text, call=call)
+            completion = replace(completion, text=text, call=call.id)
             self._count(completion)
-            await self._writer.write(self._writer.call_done(call, completion, self._clock() - began))
+            await self._writer.write(self._writer.call_done(call.id, completion, self._clock() - began))
             return completion
 
-    def _named(self, call: int, columns: Mapping[str, Any]) -> Call:
-        known = {name: columns[name] for name in Call.__dataclass_fields__ if name in columns}
-        return Call(id=call, run=self._writer.run_id, **known)
+    async def _sent(self, asked: Call, prompt: Prompt, row: Mapping[str, Any]) -> Call:
+        """Returns the attempt's name, once its row is durable; a call that is still awaited has both already."""
+        place = (asked.candidate, asked.purpose, asked.number, asked.stage, asked.replicate, asked.instance)
+        if (awaited := self._outstanding.pop(place, None)) is not None:
+            return replace(asked, id=awaited)
+        self._last_id += 1
+        call = replace(asked, id=self._last_id)
+        self._spent.calls += 1
+        self._spent.evaluation_calls += call.purpose == EVALUATE
+        await self._writer.write(self._writer.call_sent(call.id, prompt=prompt.text, **row))
+        return call
 
     @contextmanager
     def _reserved(self, ceiling: float | None) -> Iterator[None]:
-        self._spent.calls += 1
         self._spent.held_usd += ceiling or 0.0
         self._out += 1
         try:
@@ -145,10 +196,8 @@ class Calls:
         price = "of no known price (set llm.price)" if ceiling is None else f"of up to {ceiling:.4f} dollars"
         return OutOfMoney(f"budget.usd: {left:.4f} dollars are left, the next call is one {price}")
 
-    async def _back_off(self, purpose: str, attempt: int, error: TransientError) -> None:
-        """Waits before the next attempt: doubling, with jitter, at least what the provider asked for."""
-        if attempt + 1 < self._provider.attempts:
+    async def _back_off(self, ending: asyncio.Event, failures: int) -> None:
+        """Waits before the next attempt: doubling, with jitter. What the provider asks for, and a storm, are the lanes'."""
+        if failures:
             jitter = 0.5 + generator(self._seed, "back off", self._last_id).random()
-            wait = min(BACKOFF_MOST_S, BACKOFF_S * 2**attempt) * jitter
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._ending[purpose].wait(), max(wait, error.retry_after_s or 0.0))
+            await self._lanes.wait(min(BACKOFF_MOST_S, BACKOFF_S * 2 ** (failures - 1)) * jitter, ending)

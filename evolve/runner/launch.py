@@ -36,6 +36,9 @@ from evolve.search.randomness import draw_seed
 from evolve.types import Candidate, Evaluation, Files, ProposalRequest, StageOutcome, Status
 
 DISTRIBUTION = "evolve-engine"
+PRICE = (
+    "set llm.price={input_usd_per_mtok: X, output_usd_per_mtok: Y}, where the model has such a key, or budget.usd=null"
+)
 
 
 class Screen(Protocol):
@@ -88,7 +91,7 @@ async def start(setup: Setup, run_id: str, folder: Path, url: str, screen: Scree
             writer.claim()
             try:
                 async with _kept(writer):
-                    runner = _runner(setup, Search(**setup.search_settings), store, writer, Spent(), screen)
+                    runner = _runner(setup, Search(**setup.search_settings), store, writer, Spent(), screen, ref)
                     return await _carry_out(runner, ref, screen, founding)
             except BaseException:
                 with suppress(StoreError):
@@ -113,7 +116,7 @@ async def resume(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen)
         async with _kept(writer), _started(setup, not search.size, measured_on) as founding:
             _show_price(setup, screen)
             spent = _spent(store, ref.run_id, search.open())
-            runner = _runner(setup, search, store, writer, spent, screen, resumed=True)
+            runner = _runner(setup, search, store, writer, spent, screen, ref, resumed=True)
             state = "interrupted"
             settings = {
                 "config": dict(setup.config),
@@ -201,9 +204,9 @@ async def _started(setup: Setup, founding: bool, measured_on: str = "") -> Async
 
 
 def _check_requirements(setup: Setup) -> None:
-    """Raises RunError where this machine lacks what the problem requires, or nobody can write a first program."""
+    """Raises an error where this machine lacks what the problem requires, or nobody can write a first program."""
     if not setup.problem.initials and not setup.provider.converses:
-        raise RunError(
+        raise UsageError(
             f"problem={setup.problem.name}: {setup.problem.path} has no initial program, and llm={setup.provider.model} "
             "can't write one; add initial.py, or use a language model"
         )
@@ -307,8 +310,8 @@ def _show_price(setup: Setup, screen: Screen) -> None:
     ceiling, budget = largest_call_usd(setup), setup.budget
     if budget.usd is not None and ceiling is None:
         raise UsageError(
-            f"budget.usd={budget.usd:g}: {setup.provider.model} has no known price; set llm.price="
-            "{input_usd_per_mtok: X, output_usd_per_mtok: Y} or budget.usd=null"
+            f"budget.usd={budget.usd:g}: {setup.provider.model} has no known price; "
+            + ("budget.usd=null goes on without" if setup.provider.outlives else PRICE)
         )
     if ceiling and budget.usd is None and budget.candidates:
         screen.note("cost", f"{largest_cost(setup, ceiling)}; budget.usd=X is never exceeded")
@@ -373,7 +376,14 @@ def _versions() -> dict[str, str]:
 
 
 def _runner(
-    setup: Setup, search: Search, store: Store, writer: Writer, spent: Spent, screen: Screen, resumed: bool = False
+    setup: Setup,
+    search: Search,
+    store: Store,
+    writer: Writer,
+    spent: Spent,
+    screen: Screen,
+    ref: rundir.RunRef,
+    resumed: bool = False,
 ) -> Runner:
     if search.window is not None:
         setup.budget.check_repeatable()
@@ -388,6 +398,8 @@ def _runner(
         budget=setup.budget,
         spent=spent,
         proposing=setup.proposing,
+        where=str(ref.folder) if ref.folder else f"{ref.database}#{ref.run_id}",
+        outstanding=store.outstanding(ref.run_id) if setup.provider.outlives else None,
         last_ids=store.last_ids(writer.run_id),
         busy_s=stored["busy"],
         counts={Status(status): n for status, n in store.counts(writer.run_id).items() if status},
@@ -443,7 +455,8 @@ async def _carry_out(
     with _log_file(ref), _signals(runner, founding), screen.watch(runner):
         runner.note("isolation", runner.evaluator.isolation)
         if settings:
-            await runner.writer.write(runner.writer.calls_lost(), runner.writer.run_columns(**settings))
+            lost = [] if runner.provider.outlives else runner.writer.calls_lost()
+            await runner.writer.write(lost, runner.writer.run_columns(**settings))
         if founding is not None:
             runner.found(await founding.founders(runner.asks))
         await runner.run()

@@ -117,6 +117,8 @@ class Runner:
         budget: Budget,
         spent: Spent,
         proposing: Proposing,
+        where: str = "",
+        outstanding: Mapping[tuple[Any, ...], int] | None = None,
         order: Order | None = None,
         last_ids: tuple[int, int] = (0, 0),
         busy_s: Mapping[str, float] | None = None,
@@ -147,6 +149,7 @@ class Runner:
             },
             may_start=self._affordable,
             last_id=last_ids[0], seed=search.seed, note=note, clock=clock,
+            on_paused=self._pause, where=where, outstanding=outstanding,
         )  # fmt: skip
         self.asks = Asks(provider=provider, calls=self.calls, writer=writer, problem=problem, stop=self._stop)
         self._last_evaluation = last_ids[1]
@@ -690,6 +693,10 @@ class Runner:
     def _set_state(self, state: str, reason: str) -> None:
         if self.state == "running":
             self.state, self.reason = state, reason
+
+    def _pause(self, reason: str | None) -> None:
+        """Keeps it that no model answers, or that one does again; the run waits."""
+        self._write(self.writer.run_columns(state="paused" if reason else "running", reason=reason or ""))
 
     def _stop(self, state: str, reason: str) -> None:
         """Ends the run: nothing new starts; what is in flight ends and counts."""

@@ -17,7 +17,7 @@ from evolve.runner.proposals import Proposals
 from evolve.types import Files, StageOutcome
 
 EVERY_S = 0.3
-ANSWERS = (".md", ".txt")  # a file of such a name is an answer as the model would give it, any other is a program
+ANSWERS = ("", ".md", ".txt")  # a file of such a name is an answer as the model would give it, any other is a program
 
 
 class Wishes:

@@ -49,7 +49,14 @@ def test_importing_the_module_does_not_import_litellm():
         ({"timeout_s": 0}, "llm.timeout_s=0"),
         ({"max_tokens": 0}, "llm.max_tokens=0"),
         ({"price": {"input_usd_per_mtok": 1.0}}, "must give input_usd_per_mtok and output_usd_per_mtok"),
-        ({"price": PRICE | {"output_usd_per_mtok": -1.0}}, "both 0 or more"),
+        (
+            {"price": PRICE | {"output_usd_per_mtok": -1.0}},
+            "llm.price.output_usd_per_mtok=-1.0: must be a number, 0 or",
+        ),
+        ({"price": 3}, "llm.price=3 must give input_usd_per_mtok"),
+        ({"temperature": "hot"}, "llm.temperature=hot: must be a number"),
+        ({"params": 3}, "llm.params=3: must be a mapping"),
+        ({"requests_per_minute": 0}, "llm.requests_per_minute=0: must be a number"),
         ({"params": {"api_key": "x"}}, r"llm\.params\.api_key .* come from the environment"),
     ],
 )
@@ -139,8 +146,32 @@ async def test_a_completion_brings_text_tokens_and_price():
         "model": "test",
         "messages": [{"role": "system", "content": "Improve."}, {"role": "user", "content": PROMPT.user}],
         "temperature": 0.5,
-        "max_tokens": 4096,
+        "max_tokens": 8192,
     }
+
+
+@integration
+@pytest.mark.parametrize(("reported", "counted"), [(None, 0), (900, 900), (5000, 1000)])
+async def test_tokens_that_were_read_before_are_counted(reported, counted):
+    answer, _ = await ask(Reply(text="hello", tokens_in=1000, tokens_out=10, tokens_cached=reported))
+    assert (answer.tokens_in, answer.tokens_cached) == (1000, counted)
+
+
+@integration
+async def test_a_conversation_is_sent_as_one():
+    with LLMServer(["hello"]) as server:
+        provider = LiteLLM(model="openai/test", api_base=server.api_base)
+        await provider.start()
+        await provider.complete(replace(PROMPT, turns=(("a", "b"), ("c", "d"))), call=Call(id=1))
+    messages = [(message["role"], message["content"]) for message in server.requests[0].body["messages"]]
+    assert messages[0] == ("system", "Improve.") and messages[1] == ("user", PROMPT.user)
+    assert messages[2:] == [("assistant", "a"), ("user", "b"), ("assistant", "c"), ("user", "d")]
+
+
+def test_a_conversations_turns_are_in_its_price():
+    provider = LiteLLM(model="openai/test", price=PRICE)
+    more = provider.ceiling_usd(replace(PROMPT, turns=(("x" * 1000, "y" * 1000),))) - provider.ceiling_usd(PROMPT)
+    assert more == pytest.approx((2000 + 256) * 2e-6)
 
 
 @integration

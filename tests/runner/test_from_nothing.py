@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evolve.errors import RunError
+from evolve.errors import UsageError
 from evolve.llm.offline import Offline
 from evolve.llm.scripted import Scripted
 from evolve.problem import load_problem
@@ -55,6 +55,6 @@ async def test_a_run_killed_before_it_had_a_program_goes_on(tmp_path):
 async def test_genetic_programming_can_not_write_one(tmp_path):
     run = empty(tmp_path, [], 1)
     run.provider = Offline()
-    with pytest.raises(RunError, match="has no initial program, and llm=offline can"):
+    with pytest.raises(UsageError, match="has no initial program, and llm=offline can"):
         await run.start()
     assert not run.folder.exists()
