@@ -273,7 +273,8 @@ def _possible(strategy: Strategy, problem: Problem, provider: Provider) -> Strat
     known = set(OPERATORS if provider.converses else MECHANICAL)
     if not any(path.endswith(".py") for path in problem.edit):
         known -= set(PYTHON_ONLY)
-    return replace(strategy, operators=strategy.operators.only(known))
+    edits = provider.edits if provider.edits in known else "diff"
+    return replace(strategy, operators=strategy.operators.only(known - {"diff"} | {edits}, edits))
 
 
 def build_provider(config: Mapping[str, Any]) -> Provider:

@@ -34,6 +34,8 @@ class Local(Provider):
     each core. No seed is sent: a model that gets the same one says the same again.
     """
 
+    edits = "functions"
+
     def __init__(
         self,
         model_path: str,

@@ -40,6 +40,8 @@ class Provider(Protocol):
     """How often a call is tried before its candidate ends as `infra`."""
     converses: bool = True
     """Whether it reads prose, and what is replied to an answer; if not, a proposal is one call."""
+    edits: str = "diff"
+    """The operator that makes small changes best: small models get whole functions right, and diffs almost never."""
     outlives: bool = False
     """Whether a call that was sent may still be answered after the runner has ended: a resume waits for it on."""
     tries: int = 0

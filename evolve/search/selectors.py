@@ -32,8 +32,8 @@ class OperatorSelector(Protocol):
     def operator(self, possible: Callable[[str], bool], rng: np.random.Generator) -> str:
         """Returns how the next candidate is to be made, by an operator that is possible."""
 
-    def only(self, known: Collection[str]) -> OperatorSelector:
-        """Returns a selector that gives the turns of operators that are not known to `diff`."""
+    def only(self, known: Collection[str], instead: str = "diff") -> OperatorSelector:
+        """Returns a selector that gives the turns of operators that are not known to another one."""
 
     def may_draw(self, name: str) -> bool:
         """Says whether an operator can be drawn at all."""
@@ -110,10 +110,10 @@ class WeightedOperators:
                 "selection.operators.weights: diff, rewrite or another that is always possible must be above 0"
             )
 
-    def only(self, known: Collection[str]) -> WeightedOperators:
-        folded: dict[str, float] = {"diff": 0.0}
+    def only(self, known: Collection[str], instead: str = "diff") -> WeightedOperators:
+        folded: dict[str, float] = {instead: 0.0}
         for name, weight in self.weights.items():
-            into = name if name in known else "diff"
+            into = name if name in known else instead
             folded[into] = folded.get(into, 0.0) + weight
         return WeightedOperators(weights=folded)
 

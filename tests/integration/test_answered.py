@@ -24,9 +24,9 @@ AGENT = """
 import os, re, sys
 prompt, candidate = sys.stdin.read(), int(os.environ["EVOLVE_CANDIDATE"])
 print(f"TITLE: answer {candidate}")
-if "initial.cpp" in prompt and "int main" in prompt:
-    program = re.findall(r"```cpp\\n(.*?)```", prompt, re.S)[-1]
-    print(f"```cpp\\n// by {candidate}\\n{program}int unused_{candidate} = {candidate};\\n```")
+if "int main" in prompt:
+    line = re.findall(r"    long count = .*", prompt)[-1]
+    print(f"<<<<<<< SEARCH\\n{line}\\n=======\\n    long count = {candidate} - {candidate};\\n>>>>>>> REPLACE")
 else:
     print(f"shape.py\\n```python\\ndef area(a, b):\\n    return a * b * {candidate}.0\\n```")
     print("sizes.py\\n<<<<<<< SEARCH\\nA = 2.0\\n=======\\n" + f"A = 2.0 + {candidate}\\n>>>>>>> REPLACE")
@@ -64,12 +64,12 @@ def test_a_candidate_of_several_files_is_changed_evaluated_and_shown(tmp_path):
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
 def test_a_candidate_in_cpp_is_changed_built_evaluated_and_shown(tmp_path):
-    words = ["budget.candidates=3", "run_dir=R"]
+    words = ["budget.candidates=3", "run_dir=R", "seed=1"]
     ok("run", f"problem={PRIMES}", *command(tmp_path), *words, cwd=tmp_path)
     status = evolve_json("status", "R", cwd=tmp_path)
     assert status["candidates"]["ok"] == 3
     shown = evolve_json("show", "R", "2", cwd=tmp_path)
-    assert shown["score"] == 1.0 and "int unused_2 = 2;" in shown["files"]["initial.cpp"]
+    assert shown["score"] == 1.0 and "long count = 2 - 2;" in shown["files"]["initial.cpp"]
     assert "int main" in ok("best", "R", cwd=tmp_path)
 
 
@@ -151,6 +151,7 @@ def test_a_draft_can_be_tried_before_it_is_the_answer(tmp_path):
         "llm=spool",
         "llm.dir=box",
         "llm.tries=1",
+        "proposer.turns=1",
         "budget.candidates=1",
         "run_dir=R",
     ]

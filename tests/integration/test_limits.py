@@ -116,7 +116,7 @@ def test_faults_count_what_they_may_have_cost(search: Callable[..., Run]) -> Non
 
 def test_faults_change_nothing_about_how_many_candidates_are_asked(search: Callable[..., Run]) -> None:
     with LLMServer(WITH_FAULTS, cycle=True, latency_s=0.02) as server:
-        found = search(server, "budget.candidates=60", "llm.timeout_s=1", "llm.attempts=50")
+        found = search(server, "budget.candidates=60", "proposer.turns=1", "llm.timeout_s=1", "llm.attempts=50")
     assert_complete(found, 60)
     done = [row["candidate"] for row in rows(found) if row["state"] == "done"]
     assert len(done) == len(set(done)) == 60
@@ -137,7 +137,7 @@ def test_tokens_end_a_run_within_what_was_in_flight(search: Callable[..., Run]) 
 def test_a_stalled_call_ends_at_its_deadline_and_the_run_goes_on(search: Callable[..., Run], fault: str) -> None:
     replies = [Reply(fault=fault) if index in (2, 9, 10) else Reply() for index in range(12)]
     with LLMServer(replies) as server:
-        found = search(server, "budget.candidates=20", "llm.timeout_s=1.5")
+        found = search(server, "budget.candidates=20", "proposer.turns=1", "llm.timeout_s=1.5")
     assert assert_complete(found, 20)["ok"] == 20
     assert len(failed(found)) == 3 and len(rows(found)) == 23
     for row in failed(found):

@@ -14,7 +14,7 @@ from tests.llm_server import LLMServer, Reply, Request
 
 pytestmark = pytest.mark.integration
 
-RUN = ["run", "problem=circle_packing", "seed=1", "run_dir=R", "evaluator=local"]
+RUN = ["run", "problem=circle_packing", "seed=1", "proposer.turns=1", "run_dir=R", "evaluator=local"]
 AGENT = "import sys; from tests.llm_server import edit; print(edit(sys.stdin.read(), __import__('os').environ['EVOLVE_CALL']))"
 KEY = "kx-93hf82hqwe7"
 

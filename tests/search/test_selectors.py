@@ -109,3 +109,10 @@ def test_a_parts_generator_depends_on_seed_part_and_candidate_alone():
     assert first(1, "select", 5) == first(1, "select", 5)
     assert len({first(1, "select", 5), first(2, "select", 5), first(1, "draw", 5), first(1, "select", 6)}) == 4
     assert entropy(1, "select", 5) == (1, 1274211008, 5)
+
+
+def test_a_model_that_gets_functions_right_is_asked_for_those():
+    operators = WeightedOperators(weights={"diff": 2.0, "rewrite": 1.0, "functions": 0.5}).only(
+        ["functions", "rewrite"], "functions"
+    )
+    assert operators.weights == {"functions": 2.5, "rewrite": 1.0}
