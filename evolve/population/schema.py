@@ -194,6 +194,7 @@ inbox = Table(
     Column("kind", String(20), nullable=False),
     Column("body", JSON, nullable=False),
     Column("answer", JSON),
+    sqlite_autoincrement=True,  # an id that was withdrawn is not given out again
 )
 
 # tuning: one evaluation of a candidate's constants

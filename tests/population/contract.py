@@ -389,3 +389,23 @@ class StoreContract:
         with ThreadPoolExecutor(4) as pool:
             opened = [pool.submit(open_it) for _ in range(4)]
         assert [future.exception() for future in opened] == [None] * 4
+
+    async def test_the_inbox_gives_no_id_twice_and_keeps_wishes_until_they_are_answered(self, store, writer):
+        first = store.put(RUN, "try", {"call": 1})
+        assert [row["body"] for row in store.wishes(RUN)] == [{"call": 1}] and store.answered(first) is None
+        await writer.write(writer.answer(first, {"left": 2}))
+        assert store.wishes(RUN) == [] and store.answered(first) == {"left": 2}
+        store.withdraw(first)
+        assert store.put(RUN, "try", {}) != first
+
+    async def test_a_drafts_evaluation_is_the_candidates_own_once_it_is_promoted(self, store, writer):
+        outcome = StageOutcome(stage="main", status=Status.OK, score=1.0, metrics={"score": 1.0})
+        await writer.write(
+            writer.candidate(1, "asked"),
+            writer.evaluation(1, 1, outcome, "turn 0"),
+            writer.evaluation(2, 1, outcome, "turn 1"),
+        )
+        assert store.evaluation_rows(RUN, 1) == [] and store.evaluations(RUN) == 2
+        await writer.write(writer.promoted(1, "turn 1"))
+        assert [row["id"] for row in store.evaluation_rows(RUN, 1)] == [2]
+        assert [row["draft"] for row in store.evaluation_rows(RUN, 1, drafts=True)] == ["turn 0"]
