@@ -229,7 +229,7 @@ def _problem(problem: Problem) -> str:
     return render(
         "problem",
         {
-            "description": problem.description or f"Improve `{_called(problem)}`.",
+            "description": problem.description or f"Write `{_called(problem)}`.",
             "objectives": ", ".join(f"{directions[sign]} {name}" for name, sign in problem.objectives.items()),
             "known": f"Best known {problem.objective}: {number(best)}.\n" if best is not None else "",
             "entry": f"{'Read as text' if problem.entry == TEXT else 'Run' if problem.command else 'Called'}: "

@@ -178,8 +178,8 @@ class Search:
         if not len(island):
             return (island.near_misses[-1], (), "fix") if island.near_misses else (NONE, (), "initial")
         parent = self.strategy.parent.parent(island, rng)
-        rank = island.rank(parent, self._score[parent])
-        inspirations = self.strategy.inspirations.inspirations(island, parent, rank, rng)
+        better = island.rank(NONE, self._score[parent])  # strictly: equals, even older ones, teach nothing
+        inspirations = self.strategy.inspirations.inspirations(island, parent, better, rng)
         given = {"crossover": inspirations, "fix": island.near_misses}
         operator = self.strategy.operators.operator(lambda name: bool(given.get(name, True)), rng)
         if operator == "fix":

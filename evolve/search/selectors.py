@@ -24,8 +24,8 @@ class ParentSelector(Protocol):
 
 
 class InspirationSelector(Protocol):
-    def inspirations(self, island: Island, parent: int, rank: int, rng: np.random.Generator) -> tuple[int, ...]:
-        """Returns members other than the parent, whose rank is given; fewer, or none, on a small island."""
+    def inspirations(self, island: Island, parent: int, better: int, rng: np.random.Generator) -> tuple[int, ...]:
+        """Returns members other than the parent (perhaps none); the first `better` ones of the island score more than it."""
 
 
 class OperatorSelector(Protocol):
@@ -67,14 +67,14 @@ class PowerLaw:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BetterAndComplementary:
-    """Draws one member that ranks before the parent, and one that wins instances which the parent loses (after Agrawal et al.
+    """Draws one member that scores more than the parent, and one that wins instances which the parent loses (after Agrawal et al.
     2025, GEPA, 3.3: parts of the Pareto front complement one another), by how many it wins; where nobody does, or there is
     one instance only, one of the newest members, uniformly."""
 
-    def inspirations(self, island: Island, parent: int, rank: int, rng: np.random.Generator) -> tuple[int, ...]:
+    def inspirations(self, island: Island, parent: int, better: int, rng: np.random.Generator) -> tuple[int, ...]:
         chosen = []
-        if rank > 0:
-            chosen.append(island.at(int(rng.integers(rank))))
+        if better > 0:
+            chosen.append(island.at(int(rng.integers(better))))
         wins = self._wins(island, parent, chosen)
         if wins:
             drawn = rng.random() * sum(wins.values())

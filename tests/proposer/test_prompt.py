@@ -207,11 +207,11 @@ READ = replace(PROBLEM, entry="text", edit=("initial.md",), description="")
     [
         (
             COMMAND,
-            ["Improve `./solve --fast`.", "Run: `./solve --fast`. Time limits: stage small", "what it reads and"],
+            ["Write `./solve --fast`.", "Run: `./solve --fast`. Time limits: stage small", "what it reads and"],
         ),
         (
             READ,
-            ["Improve `initial.md`.", "Read as text: `initial.md`. Time", "`initial.md` is read as text, never run."],
+            ["Write `initial.md`.", "Read as text: `initial.md`. Time", "`initial.md` is read as text, never run."],
         ),
     ],
 )

@@ -130,3 +130,13 @@ def test_vectors_go_with_references_and_are_found_again_on_loading():
     for event in search.take_events():
         again.apply(event)
     assert [island.vectors for island in again.islands] == [island.vectors for island in search.islands]
+
+
+def test_an_inspiration_of_the_parents_own_score_is_no_better_one():
+    search = founded(islands=1, strategy=mending({"diff": 1.0}))
+    for _ in range(6):
+        search.tell(search.ask().id, Status.OK, 0.0, {})
+    drawn: list[int] = []
+    search.islands[0].at = lambda rank, at=search.islands[0].at: drawn.append(rank) or at(rank)
+    search.ask()
+    assert len(drawn) == 1  # the parent alone: nobody scores more
