@@ -14,7 +14,7 @@ import re
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -107,18 +107,24 @@ class LiteLLM(Provider):
         """
         if self._litellm is None:
             raise RuntimeError("LiteLLM.complete was called before start")
-        headers = {**self._params.get("extra_headers", {}), "X-Evolve-Call": call.name}
-        arguments = self._arguments | self._asked(prompt) | {"messages": _messages(prompt), "extra_headers": headers}
+        asked = self._asked(prompt) | {"messages": _messages(prompt), "extra_headers": self._headers(call)}
+        answer = await self._within(self._litellm.acompletion(**self._arguments | asked), prompt)
+        return self._completion(answer, prompt)
+
+    def _headers(self, call: Call) -> dict[str, str]:
+        return {**self._params.get("extra_headers", {}), "X-Evolve-Call": call.name}
+
+    async def _within(self, attempt: Awaitable[Any], prompt: Prompt) -> Any:
+        """Awaits an attempt until its deadline. Raises what failed as a ProviderError."""
         try:
             async with asyncio.timeout(self._timeout_s):
-                answer = await self._litellm.acompletion(**arguments)
+                return await attempt
         except TimeoutError:
             raise TransientError(
                 f"{self._where}: no answer within llm.timeout_s={self._timeout_s:g}", may_be_billed=True
             ) from None
         except Exception as error:  # noqa: BLE001 its adapters raise anything; their texts hold keys, so no chain
             raise self._failure(error, prompt) from None
-        return self._completion(answer, prompt)
 
     def ceiling_usd(self, prompt: Prompt) -> float | None:
         """Returns the most that answering can cost: every byte a token in, and all of `max_tokens` out.

@@ -25,7 +25,7 @@ class ParentSelector(Protocol):
 
 class InspirationSelector(Protocol):
     def inspirations(self, island: Island, parent: int, better: int, rng: np.random.Generator) -> tuple[int, ...]:
-        """Returns members other than the parent (perhaps none); the first `better` ones of the island score more than it."""
+        """Returns members other than the parent, perhaps none; the island's first `better` ones score more than it."""
 
 
 class OperatorSelector(Protocol):
