@@ -15,6 +15,7 @@ from evaluators.pool import StageJob
 from evaluators.sandbox import Clock, Failure
 from evaluators.scoring import Scorer
 from evolve.errors import EvaluatorError
+from evolve.rungs import rung
 from evolve.types import Status
 
 POINTS = 1_000  # of a stored curve
@@ -77,8 +78,6 @@ class Asking:
 
     def _report(self, step: float, value: float) -> None:
         """Keeps a point of the curve; at a rung, where the stage has `report: true`, the runner may end the stage."""
-        from evolve.search.halving import rung
-
         if self.ended is not None:
             raise self.ended
         step, value = self._point(step, value)
@@ -109,8 +108,6 @@ class Asking:
 
     def _keep(self, step: float, value: float) -> None:
         """Adds a point; of too many, every other one goes, but no first one of a rung and not the last."""
-        from evolve.search.halving import rung
-
         self._curve.append((step, value))
         if len(self._curve) > POINTS:
             before = [0, *(rung(at) for at, _ in self._curve)]

@@ -19,7 +19,7 @@ LAYERS = [
     {"evolve.llm"},
     {"evolve.population"},
     {"evolve.problem"},
-    {"evolve.types", "evolve.checks", "evolve.source"},
+    {"evolve.types", "evolve.checks", "evolve.source", "evolve.rungs"},
     {"evolve.errors"},
 ]  # from above; who shares a layer may import one another
 HOMES = {

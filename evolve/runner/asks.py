@@ -13,8 +13,9 @@ from evolve.errors import EvolveError, FatalError, ProviderError
 from evolve.llm.provider import Provider
 from evolve.population import Writer, digest
 from evolve.problem import Problem
+from evolve.rungs import ETA, rungs
 from evolve.runner.calls import EVALUATE, Calls, OutOfMoney
-from evolve.search.halving import ETA, Halving, rungs
+from evolve.search.halving import Halving
 from evolve.types import Completion, Prompt
 
 Question = Mapping[str, Any]

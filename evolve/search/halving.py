@@ -6,12 +6,12 @@ far. Unlike the paper's, a stage that was stopped is not taken up again when the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from sortedcontainers import SortedList
 
-ETA = 3
+from evolve.rungs import ETA, rung
+
 LEAST = 2 * ETA  # nothing is stopped at a rung before so many values are known there
 
 
@@ -21,24 +21,6 @@ class Stop:
 
     needed: float
     seen: int
-
-
-def rung(step: float) -> int:
-    """Returns the highest rung that a step has reached, 0 for none."""
-    reached = 0
-    at = 1
-    while at <= step:
-        reached, at = at, at * ETA
-    return reached
-
-
-def rungs(curve: Iterable[tuple[float, float]]) -> Iterator[tuple[int, float]]:
-    """Yields the rungs that a curve of (step, value) reaches, each with its first value there."""
-    last = 0
-    for step, value in curve:
-        if (reached := rung(step)) > last:
-            last = reached
-            yield reached, value
 
 
 class Halving:

@@ -67,8 +67,8 @@ class PowerLaw:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BetterAndComplementary:
-    """Draws one member that scores more than the parent, and one that wins instances which the parent loses (after Agrawal et al.
-    2025, GEPA, 3.3: parts of the Pareto front complement one another), by how many it wins; where nobody does, or there is
+    """Draws one member that scores more than the parent, and one that wins instances which the parent loses, by how many
+    (after Agrawal et al. 2025, GEPA, 3.3: parts of the Pareto front complement one another); where nobody does, or there is
     one instance only, one of the newest members, uniformly."""
 
     def inspirations(self, island: Island, parent: int, better: int, rng: np.random.Generator) -> tuple[int, ...]:

@@ -201,7 +201,7 @@ class TestReport:
         assert (outcome.status, outcome.curve) == (Status.REJECTED, ((1.0, 1.0),))
 
     async def test_a_long_curve_is_thinned_but_keeps_its_rungs_and_its_end(self, ask):
-        from evolve.search.halving import rungs
+        from evolve.rungs import rungs
 
         serve = Answers()
         outcome = await ask(REPORTS.replace("31", "50001"), serve, report=True, wall_s=60.0)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evolve.search.halving import LEAST, Halving, rung, rungs
+from evolve.rungs import rung, rungs
+from evolve.search.halving import LEAST, Halving
 
 VALUES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60)
 
