@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from evolve.llm.scripted import Scripted
+from evolve.proposer import Proposing
 from evolve.types import Call, Evaluation, Files, Prompt, StageOutcome, Status
 from tests.runner.driving import Case, Judging, Notes, case, rewrite, value_of
 
@@ -82,8 +83,16 @@ class SlowJudge(Judging):
         self.spans = Spans()
 
     async def evaluate(
-        self, problem: Any, files: Files, *, on_stage: Callable[[StageOutcome], None], **_: Any
+        self,
+        problem: Any,
+        files: Files,
+        *,
+        done: Sequence[StageOutcome],
+        on_stage: Callable[[StageOutcome], None],
+        **_: Any,
     ) -> Evaluation:
+        if done:  # the draft that became the candidate was measured
+            return Evaluation.of(done)
         outcome = await self.measure(problem, files)
         on_stage(outcome)
         return Evaluation.of([outcome])
@@ -127,7 +136,9 @@ def listed(ready: Sequence[float], lengths: Sequence[float]) -> list[float]:
 def run(folder: Path, candidates: int, lognormal: bool) -> dict[str, Any]:
     latency_s = lognormal_s if lognormal else constant_s
     model, judge, watch = SlowModel(latency_s), SlowJudge(), Stopwatch()
-    driven: Case = case(folder, candidates, provider=model, evaluator=judge)
+    driven: Case = case(
+        folder, candidates, provider=model, evaluator=judge, spec="stages: {main: {}}", proposing=Proposing()
+    )
     driven.screen = watch
     cpu = time.process_time()
     ended = asyncio.run(driven.start())
