@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,10 +24,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from evolve import checks
 from evolve.errors import EvolveError, UsageError
+from evolve.llm.embedder import Embedder
 from evolve.llm.provider import Provider
 from evolve.population import Store, absolute, file_url
 from evolve.population.store import Row
 from evolve.problem import Problem, load_problem
+from evolve.proposer import Proposing
 from evolve.runner.budget import Budget
 from evolve.runner.launch import Setup, checked
 from evolve.runner.replay import RECORDED, Record, Recorded, Replay
@@ -214,6 +217,7 @@ def build(config: Mapping[str, Any], words: Sequence[str] = ()) -> Setup:
     artifact_mb = config["database"].get("artifact_mb", 200.0)
     checks.number("database.artifact_mb", artifact_mb, 0)
     settings = {"islands": islands, "strategy": strategy, "rules": rules(problem), "window": schedule.window}
+    proposing: Proposing = _make(config, "proposer")
     evaluator: Evaluator = _make(_with_gpu(config, problem), "evaluator")
     if record is not None and record.evaluations == RECORDED:
         evaluator = Recorded(evaluator, record)
@@ -223,12 +227,13 @@ def build(config: Mapping[str, Any], words: Sequence[str] = ()) -> Setup:
         problem=problem,
         search_settings={"seed": int(config["seed"]), **settings},
         provider=provider,
-        proposing=_make(config, "proposer"),
+        proposing=proposing,
         draws_several=strategy.operators.may_draw("best_of"),
         evaluator=evaluator,
         budget=budget,
         artifact_mb=artifact_mb,
         record=record,
+        embedder=_embedder(proposing, record),
     )
     if record is not None and record.strict:
         checked(setup, record.store.run(record.run_id))
@@ -266,6 +271,21 @@ def replaying(config: Mapping[str, Any], words: Sequence[str]) -> Mapping[str, A
     if "problem" in taken and Path(row["problem_path"]).exists():
         taken["problem"] = row["problem_path"]
     return {**config, **taken}
+
+
+def _embedder(proposing: Proposing, record: Record | None) -> Provider | None:
+    """Builds what makes embeddings; in a replay the record has them."""
+    if proposing.embedding is None:
+        return None
+    known = list(inspect.signature(Embedder).parameters)
+    for key in proposing.embedding:
+        if key not in known:
+            raise UsageError(f"proposer.embedding.{key}: no such key; {nearest(key, known)}")
+    try:
+        embedder = Embedder(**{"model": "", **proposing.embedding})
+    except UsageError as error:
+        raise UsageError(str(error).replace("llm.", "proposer.embedding.", 1)) from None
+    return embedder if record is None else Replay(record, embedder)
 
 
 def _possible(strategy: Strategy, problem: Problem, provider: Provider) -> Strategy:

@@ -186,6 +186,23 @@ class Store:
         with self.reading() as connection:
             return [(row.id, row.sketch) for row in connection.execute(query.order_by(candidates.c.id)) if row.sketch]
 
+    def vectors(self, run_id: str, most: int) -> list[tuple[int, str]]:
+        """Returns the newest embeddings of candidates that were evaluated, the oldest first."""
+        same = (calls.c.run_id == candidates.c.run_id) & (calls.c.candidate == candidates.c.id)
+        stored = calls.join(candidates, same).join(
+            texts, (texts.c.run_id == calls.c.run_id) & (texts.c.hash == calls.c.completion)
+        )
+        query = (
+            select(calls.c.candidate, texts.c.body)
+            .select_from(stored)
+            .where(
+                calls.c.run_id == run_id, calls.c.purpose == "embed", calls.c.state == "done", candidates.c.stage != ""
+            )
+        )
+        with self.reading() as connection:
+            rows = connection.execute(query.order_by(calls.c.id.desc()).limit(most)).all()
+        return [(candidate, body) for candidate, body in reversed(rows)]
+
     def event_times(self, run_id: str) -> dict[int, float]:
         with self.reading() as connection:
             return dict(connection.execute(select(events.c.seq, events.c.at).where(events.c.run_id == run_id)).all())

@@ -6,8 +6,9 @@ so whatever the draft came to, the other operators where it failed; `best_of` as
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from evolve import checks
 from evolve.errors import UsageError
@@ -56,7 +57,8 @@ class Proposing:
     `turns` is the most calls of one conversation; `drafts` those of `best_of`, with `temperatures` in turn (none: the
     provider's own). `context_tokens` bounds a prompt beyond the parent. A text whose tokens are like those of an earlier
     candidate to the degree of `similarity` (0 to 1) is rejected before its evaluation; null lets it pass. `judge` has the
-    model say whether a text that is like another to the degree of `judge_from` is a new idea.
+    model say whether a text that is like another to the degree of `judge_from` is a new idea. `embedding` names a model whose
+    vectors are compared as well: one with a cosine of `embedding_similarity` to an earlier one is rejected.
     """
 
     turns: int = 2
@@ -66,12 +68,14 @@ class Proposing:
     similarity: float | None = 0.99
     judge: bool = False
     judge_from: float = 0.8
+    embedding: Mapping[str, Any] | None = None
+    embedding_similarity: float = 0.98
 
     def __post_init__(self) -> None:
         for name in ("turns", "drafts", "context_tokens"):
             checks.whole(f"proposer.{name}", getattr(self, name), 1)
         checks.flag("proposer.judge", self.judge)
-        for name in ("similarity", "judge_from"):
+        for name in ("similarity", "judge_from", "embedding_similarity"):
             value = getattr(self, name)
             checks.number(f"proposer.{name}", value, 0.01, or_null=name == "similarity")
             if value is not None and not 0.64 <= value < 1:

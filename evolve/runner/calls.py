@@ -21,7 +21,7 @@ from evolve.types import Call, Completion, Prompt
 
 BACKOFF_S = 1.0  # before the second attempt at a call; doubled for each further one
 BACKOFF_MOST_S = 60.0
-PROPOSE, NOVELTY, EVALUATE = "propose", "novelty", "evaluate"  # what a call is for
+PROPOSE, NOVELTY, EMBED, EVALUATE = "propose", "novelty", "embed", "evaluate"  # what a call is for
 
 
 class OutOfMoney(Exception):
@@ -67,11 +67,14 @@ class Calls:
         on_paused: Callable[[str | None], None] = lambda reason: None,
         where: str = "",
         outstanding: Mapping[tuple[Any, ...], int] | None = None,
+        embedder: Provider | None = None,
     ):
         self._provider, self._writer, self._budget, self._spent = provider, writer, budget, spent
         self._may_start, self._where = may_start, where
         self._meters, self._last_id, self._seed, self._note, self._clock = meters, last_id, seed, note, clock
-        self._lanes = Lanes(provider, seed=seed, note=note, on_paused=on_paused, clock=clock, sleep=sleep)
+        told: dict[str, Any] = {"note": note, "on_paused": on_paused, "clock": clock, "sleep": sleep}
+        self._lanes = Lanes(provider, seed=seed, **told)
+        self._others = {} if embedder is None else {EMBED: Lanes(embedder, seed=seed, **told)}
         self._outstanding = dict(outstanding or {}) if provider.outlives else {}
         self._out = 0
         self._one_ended = asyncio.Event()
@@ -93,27 +96,28 @@ class Calls:
         row = {"candidate": candidate, "purpose": purpose, "number": number, **columns}
         known = {name: row[name] for name in Call.__dataclass_fields__ if name in row}
         asked = Call(id=0, run=self._writer.run_id, where=self._where, **known)
-        ending, order = self._ending[purpose], self._lanes.order(candidate, purpose, 0 if prompt.turns else number)
+        ending, lanes = self._ending[purpose], self._others.get(purpose, self._lanes)
+        order = lanes.order(candidate, purpose, 0 if prompt.turns else number)
         fresh, failures = purpose == PROPOSE, 0
         while True:
-            by = await self._lanes.enter(order, prompt, ending)
+            by = await lanes.enter(order, prompt, ending)
             if not isinstance(by, Pass):
                 return by
             try:
-                answer = await self._attempt(by, prompt, asked, row, fresh)
+                answer = await self._attempt(lanes, by, prompt, asked, row, fresh)
             finally:
-                self._lanes.leave(by)
+                lanes.leave(by)
             if isinstance(answer, TransientError):
-                failures += (counts := self._lanes.failed(by, asked, answer))
+                failures += (counts := lanes.failed(by, asked, answer))
                 if failures >= self._provider.attempts:
                     return answer
-                await self._back_off(ending, failures if counts else 0)
-            elif not (isinstance(answer, FatalError) and self._lanes.close(by.lane, answer)):
+                await self._back_off(lanes, ending, failures if counts else 0)
+            elif not (isinstance(answer, FatalError) and lanes.close(by.lane, answer)):
                 return answer
             fresh = False
 
     async def _attempt(
-        self, by: Pass, prompt: Prompt, asked: Call, row: Mapping[str, Any], fresh: bool
+        self, lanes: Lanes, by: Pass, prompt: Prompt, asked: Call, row: Mapping[str, Any], fresh: bool
     ) -> Completion | ProviderError | OutOfMoney | None:
         """Makes one attempt, once its price is affordable."""
         ceiling = by.lane.provider.ceiling_usd(prompt)
@@ -123,9 +127,9 @@ class Calls:
             return None
         answer = await self._call(by.lane.provider, prompt, asked, {**row, "reserved_usd": ceiling})
         if isinstance(answer, Completion):
-            self._lanes.answered(by, answer.tokens_in + answer.tokens_out)
+            lanes.answered(by, answer.tokens_in + answer.tokens_out)
         elif not isinstance(answer, TransientError | FatalError):
-            self._lanes.answered(by)
+            lanes.answered(by)
         return answer
 
     async def _reserve(self, ceiling: float | None) -> bool:
@@ -196,8 +200,8 @@ class Calls:
         price = "of no known price (set llm.price)" if ceiling is None else f"of up to {ceiling:.4f} dollars"
         return OutOfMoney(f"budget.usd: {left:.4f} dollars are left, the next call is one {price}")
 
-    async def _back_off(self, ending: asyncio.Event, failures: int) -> None:
+    async def _back_off(self, lanes: Lanes, ending: asyncio.Event, failures: int) -> None:
         """Waits before the next attempt: doubling, with jitter. What the provider asks for, and a storm, are the lanes'."""
         if failures:
             jitter = 0.5 + generator(self._seed, "back off", self._last_id).random()
-            await self._lanes.wait(min(BACKOFF_MOST_S, BACKOFF_S * 2 ** (failures - 1)) * jitter, ending)
+            await lanes.wait(min(BACKOFF_MOST_S, BACKOFF_S * 2 ** (failures - 1)) * jitter, ending)

@@ -28,7 +28,7 @@ from evolve.runner.asks import Asks, Question, alone
 from evolve.runner.budget import Budget, Spent
 from evolve.runner.calls import EVALUATE
 from evolve.runner.pending import read_pending
-from evolve.runner.proposals import first_prompt
+from evolve.runner.proposals import VECTORS, first_prompt
 from evolve.runner.replay import Order, Record
 from evolve.runner.runner import HEARTBEAT_S, Evaluator, Runner
 from evolve.search import Search
@@ -63,6 +63,7 @@ class Setup:
     proposing: Proposing = field(default_factory=Proposing)
     draws_several: bool = False  # whether an operator may ask for several answers
     record: Record | None = None  # a run that is replayed
+    embedder: Provider | None = None
     artifact_mb: float = 200.0
 
 
@@ -192,6 +193,8 @@ async def _started(setup: Setup, founding: bool, measured_on: str = "") -> Async
         await setup.evaluator.start(setup.problem, measured_on)
         begun = Founding(setup) if founding else None
         await setup.provider.start()
+        if setup.embedder is not None:
+            await setup.embedder.start()
         if begun is not None:
             await begun.settled()
         yield begun
@@ -408,6 +411,8 @@ def _runner(
         behaviours=store.behaviours(writer.run_id),
         admitted=store.proposed(writer.run_id),
         order=_order(setup, search),
+        embedder=setup.embedder,
+        vectors=store.vectors(ref.run_id, VECTORS) if setup.embedder else (),
         pending=read_pending(store, writer.run_id, search) if resumed else None,
         note=(note := _noting(screen)),
         artifacts=ArtifactSpace(setup.artifact_mb, store.artifact_bytes(writer.run_id), note),

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from evolve.population import Store
 from evolve.population.store import Row
 from evolve.proposer import Draft
-from evolve.runner.calls import NOVELTY, PROPOSE
+from evolve.runner.calls import EMBED, NOVELTY, PROPOSE
 from evolve.search import Search
 from evolve.search.search import request_of
 from evolve.types import Evaluation, Files, ProposalRequest, StageOutcome, Status
 
+CHECKS = (EMBED, NOVELTY)
 TURN, TRY = "turn", "try"  # where a draft is from: an answer, or an agent's try before it
 
 
@@ -41,9 +42,7 @@ class InFlight:
     drafts: list[Draft] = field(default_factory=list)
     tried: int = 0  # drafts that an agent tried
     tested: int = 0  # drafts that were evaluated and are not the candidate
-    like: int | None = None  # a program that it is like, what the model said of that, and whether it is no new idea
-    verdict: str | None = None
-    old: bool = False
+    said: dict[str, str] = field(default_factory=dict)  # by purpose, what models said of its novelty
     settled: bool = False  # no further answer is asked for
     proposed: Proposed | None = None
     durable: Future[None] | None = None  # the commit of what was proposed
@@ -116,9 +115,9 @@ def _add_drafts(flight: InFlight, store: Store, run_id: str, candidate: int) -> 
     flight.drafts = stored_drafts(store, run_id, candidate)
     known = {draft.call for draft in flight.drafts}
     done = {row["id"]: row["completion"] for row in rows if row["state"] == "done" and row["id"] not in known}
-    judged = [row["completion"] for row in asked if row["purpose"] == NOVELTY and row["state"] == "done"]
-    bodies = store.texts(run_id, [*done.values(), *judged, *([first] if first else [])])
-    flight.verdict = bodies[judged[0]] if judged else None
+    said = {row["purpose"]: row["completion"] for row in asked if row["purpose"] in CHECKS and row["state"] == "done"}
+    bodies = store.texts(run_id, [*done.values(), *said.values(), *([first] if first else [])])
+    flight.said = {purpose: bodies[completion] for purpose, completion in said.items()}
     flight.sent = bodies[first] if first else None
     flight.answers = [(call, bodies[completion]) for call, completion in done.items()]
     flight.tried = sum(row["origin"] == TRY for row in store.draft_rows(run_id, candidate))

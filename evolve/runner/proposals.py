@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from evolve.errors import ProviderError
+from evolve.llm.embedder import vector_of
 from evolve.population import Writer
 from evolve.problem import Problem
 from evolve.proposer import Draft, Edited, EditError, Proposing, apply, build, chosen, fingerprint, reintroduced, reply
 from evolve.proposer.conversation import BEST_OF
 from evolve.proposer.judging import is_old, novelty_prompt
 from evolve.proposer.novelty import Index, similarity
-from evolve.runner.calls import NOVELTY, Calls, OutOfMoney
+from evolve.runner.calls import EMBED, NOVELTY, Calls, OutOfMoney
 from evolve.runner.pending import TURN, InFlight, Proposed
 from evolve.search import Search
 from evolve.search.randomness import entropy
 from evolve.types import SEPARATOR, Candidate, Completion, Files, Prompt, ProposalRequest, Status
 
+VECTORS = 1000  # the newest embeddings, which others are compared with
 ANCESTORS = 8  # of a parent, whose deletions are remembered
 Candidates = Callable[[Sequence[int]], Mapping[int, Candidate]]
 
@@ -51,7 +54,7 @@ class Proposals:
     """Makes the calls of proposals and the drafts of their answers. Belongs to the runner's event loop.
 
     `candidates` reads told candidates by their ids, `files` the files of any; `fingerprints` maps a normalised text to the
-    first candidate that had it, `sketches` are those of all candidates so far.
+    first candidate that had it, `sketches` are those of all candidates so far, `vectors` the newest embeddings.
     """
 
     def __init__(
@@ -68,6 +71,8 @@ class Proposals:
         files: Callable[[int], Files],
         fingerprints: dict[str, int],
         sketches: Sequence[tuple[int, Sequence[int]]] = (),
+        embeds: bool = False,
+        vectors: Sequence[tuple[int, str]] = (),
     ):
         self._problem, self._search, self._rules, self._converses = problem, search, rules, converses
         self._calls, self._writer, self._write = calls, writer, write
@@ -75,6 +80,8 @@ class Proposals:
         self._fingerprints = fingerprints
         least = rules.judge_from if rules.judge else rules.similarity
         self._index = None if least is None else Index(least)
+        self._embeds = embeds
+        self._vectors = deque([(candidate, vector_of(text)) for candidate, text in vectors], maxlen=VECTORS)
         for candidate, known in sketches:
             self._note_sketch(candidate, known)
 
@@ -176,38 +183,55 @@ class Proposals:
         metrics: Mapping[str, float] = next((row["metrics"] for row in rows if row["stage"] == first), {})
         return replace(candidate, stage=first, metrics=metrics)
 
-    # ------------------------------------------------------------ novelty, by the model's judgement
+    # ------------------------------------------------------------ novelty, as models see it
 
-    def wants_judgement(self, flight: InFlight) -> bool:
-        """Says whether a proposal's choice is like another program, but not so like that it is rejected for that alone."""
+    def check(self, flight: InFlight) -> str | None:
+        """Returns what a model is asked of the proposal's choice before it is admitted, None for nothing (more)."""
         draft = chosen(_request(flight).operator, flight.drafts)
-        if not self._rules.judge or not self._converses or not draft.files or draft.status is not None:
-            return False
-        flight.like = self._like(_request(flight).id, draft.files)
-        return flight.like is not None
+        if not draft.files or draft.status is not None:
+            return None
+        if self._embeds and EMBED not in flight.said:
+            return EMBED
+        asks = self._rules.judge and self._converses and NOVELTY not in flight.said
+        return NOVELTY if asks and not self._no_news(flight) and self._like(flight) is not None else None
 
-    def _like(self, candidate: int, files: Files) -> int | None:
-        """Returns the program most like a text among those known when the proposal was decided, None for none."""
-        near = (
-            [c for c in self._index.near(self._index.sketch(files)) if self._search.knew(candidate, c)]
-            if self._index
-            else []
-        )
-        alike = {c: similarity(files, self._files(c)) for c in near}
+    async def ask_about(self, flight: InFlight) -> Completion | ProviderError | OutOfMoney | None:
+        """Asks that. Where a model fails, the proposal passes."""
+        request, draft, purpose = _request(flight), chosen(_request(flight).operator, flight.drafts), self.check(flight)
+        if purpose == EMBED:
+            prompt = Prompt(system="", user="\n\n".join(draft.files[path] for path in sorted(draft.files)))
+        else:
+            known = self._files(self._like(flight) or 0)
+            prompt = novelty_prompt(
+                self._problem, draft.files, known, entropy(self._search.seed, "novelty", request.id)
+            )
+        found = await self._calls.complete(request.id, prompt, purpose=purpose or NOVELTY)
+        if isinstance(found, Completion | ProviderError):
+            flight.said[purpose or NOVELTY] = found.text if isinstance(found, Completion) else ""
+        return found
+
+    def _like(self, flight: InFlight) -> int | None:
+        """Returns the program most like the choice among those known when the proposal was decided, None for none."""
+        request = _request(flight)
+        files = chosen(request.operator, flight.drafts).files
+        near = self._index.near(self._index.sketch(files)) if self._index else []
+        alike = {c: similarity(files, self._files(c)) for c in near if self._search.knew(request.id, c)}
         nearest = max(alike, key=lambda c: (alike[c], -c), default=None)
         return nearest if nearest is not None and alike[nearest] >= self._rules.judge_from else None
 
-    async def judge(self, flight: InFlight) -> Completion | ProviderError | OutOfMoney | None:
-        """Asks the model whether the proposal's choice is a new idea beside the program that it is like."""
-        request, draft = _request(flight), chosen(_request(flight).operator, flight.drafts)
-        known = self._files(flight.like or 0)
-        prompt = novelty_prompt(self._problem, draft.files, known, entropy(self._search.seed, "novelty", request.id))
-        if flight.verdict is None:
-            found = await self._calls.complete(request.id, prompt, purpose=NOVELTY)
-        else:
-            found = Completion(text=flight.verdict)
-        flight.old = isinstance(found, Completion) and is_old(found.text)
-        return found
+    def _no_news(self, flight: InFlight) -> str:
+        """Returns why the models' word rejects the choice, "" where it does not."""
+        if flight.said.get(EMBED):
+            vector = vector_of(flight.said[EMBED])
+            known = [
+                (float(vector @ other), -c) for c, other in self._vectors if self._search.knew(_request(flight).id, c)
+            ]
+            most, candidate = max(known, default=(0.0, 0))
+            if most >= self._rules.embedding_similarity:
+                return f"its embedding has a cosine of {most:.4f} with that of candidate {-candidate}"
+        if is_old(flight.said.get(NOVELTY, "")):
+            return f"the model judged it to be no new idea beside candidate {self._like(flight)}"
+        return ""
 
     # ------------------------------------------------------------ settling
 
@@ -225,9 +249,10 @@ class Proposals:
         else:
             proposed.reason = ""
             columns = self._mark_known(candidate, proposed)
-            if flight.old and proposed.status is None:
-                proposed.status = Status.REJECTED
-                proposed.reason = f"not evaluated: the model judged it to be no new idea beside candidate {flight.like}"
+            if proposed.status is None and (reason := self._no_news(flight)):
+                proposed.status, proposed.reason = Status.REJECTED, f"not evaluated: {reason}"
+            if proposed.status is None and flight.said.get(EMBED):
+                self._vectors.append((candidate, vector_of(flight.said[EMBED])))
             if proposed.status is None and draft.outcome is not None and self._stands(draft.outcome):
                 flight.measured, flight.tested = [draft.outcome], flight.tested - 1
                 self._write(self._writer.promoted(candidate, draft.name))

@@ -120,6 +120,8 @@ class Runner:
         where: str = "",
         outstanding: Mapping[tuple[Any, ...], int] | None = None,
         order: Order | None = None,
+        embedder: Provider | None = None,
+        vectors: Sequence[tuple[int, str]] = (),
         last_ids: tuple[int, int] = (0, 0),
         busy_s: Mapping[str, float] | None = None,
         counts: dict[Status, int] | None = None,
@@ -145,11 +147,12 @@ class Runner:
         self.calls = calls.Calls(
             provider=provider, writer=writer, budget=budget, spent=spent,
             meters={
-                calls.PROPOSE: self.llm_meter, calls.NOVELTY: self.llm_meter, calls.EVALUATE: self.judge_meter,
+                calls.PROPOSE: self.llm_meter, calls.NOVELTY: self.llm_meter, calls.EMBED: self.llm_meter,
+                calls.EVALUATE: self.judge_meter,
             },
             may_start=self._affordable,
             last_id=last_ids[0], seed=search.seed, note=note, clock=clock,
-            on_paused=self._pause, where=where, outstanding=outstanding,
+            on_paused=self._pause, where=where, outstanding=outstanding, embedder=embedder,
         )  # fmt: skip
         self.asks = Asks(provider=provider, calls=self.calls, writer=writer, problem=problem, stop=self._stop)
         self._last_evaluation = last_ids[1]
@@ -157,6 +160,7 @@ class Runner:
             problem=problem, search=search, rules=proposing, converses=provider.converses, calls=self.calls, writer=writer,
             write=self._write, candidates=self._candidates, files=self._files,
             fingerprints=fingerprints if fingerprints is not None else {}, sketches=sketches,
+            embeds=embedder is not None, vectors=vectors,
         )  # fmt: skip
         self._behaviours = behaviours if behaviours is not None else {}
         self._admitted = admitted
@@ -376,10 +380,9 @@ class Runner:
         if missing:
             self._cache.update(await asyncio.to_thread(self.store.candidates, self.writer.run_id, missing))
         flight = self._in_flight[request.id]
-        found = await (self.proposals.next(flight) if flight.like is None else self.proposals.judge(flight))
-        if isinstance(found, Completion):  # the judgement
-            flight.settled = True
-        elif isinstance(found, Draft):
+        asks = not flight.drafts or self.proposals.goes_on(flight)
+        found = await (self.proposals.next(flight) if asks else self.proposals.ask_about(flight))
+        if isinstance(found, Draft | Completion):
             self._drafted(request.id, flight)
         elif isinstance(found, FatalError):
             self._stop("failed", str(found))
@@ -399,7 +402,7 @@ class Runner:
         elif self.proposals.goes_on(flight) and (self._affordable() or self.search.window is not None):
             assert flight.request is not None  # what is drafted was asked
             self._requests.appendleft(flight.request)
-        elif flight.request is not None and self.proposals.wants_judgement(flight):
+        elif flight.request is not None and self.proposals.check(flight) and self._affordable():
             self._requests.appendleft(flight.request)
         else:
             flight.settled = True
@@ -703,7 +706,7 @@ class Runner:
         self._set_state(state, reason)
         self._draining = True
         # what a user stops, ends with its evaluations' calls
-        self.calls.end(*[calls.PROPOSE, calls.NOVELTY] * (state == "interrupted"))
+        self.calls.end(*[calls.PROPOSE, calls.NOVELTY, calls.EMBED] * (state == "interrupted"))
         if state in ("failed", "paused"):
             self.note(state, reason)
 

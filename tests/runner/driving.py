@@ -210,6 +210,7 @@ class Case:
     strategy: Strategy = STRATEGY
     islands: int = 2
     record: Record | None = None
+    embedder: Provider | None = None
 
     def __post_init__(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
@@ -243,6 +244,7 @@ class Case:
             budget=self.budget,
             proposing=self.proposing,
             record=self.record,
+            embedder=self.embedder,
         )
 
     async def start(self) -> Ended:

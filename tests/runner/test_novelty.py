@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+
+import numpy as np
+
 from evolve.llm.scripted import Scripted
 from evolve.proposer import Proposing
 from evolve.runner import calls
@@ -98,3 +102,31 @@ async def test_programs_that_do_the_same_say_so(tmp_path):
     assert (await run.start()).state == "finished"
     assert [run.run().candidate(c).behaves_as for c in (1, 2, 3)] == [None, 1, 1]
     assert run.run().shown(3)["behaves_as"] == 1
+
+
+class Vectors(Scripted):
+    """An embedding model: the vector has how often a program says `+` and `-`."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda prompt, call: self.vector(prompt.user), concurrency=1)
+
+    @staticmethod
+    def vector(text: str) -> str:
+        return base64.b64encode(np.array([text.count("+"), text.count("-")], dtype="<f4").tobytes()).decode()
+
+
+async def test_embeddings_reject_what_points_the_same_way(tmp_path):
+    embedder, minus = Vectors(), BODY.replace("+", "-")
+    answers = [program(2.0), program(3.0, BODY + "\n    y = 1 + 2"), program(4.0, minus)]
+    run = case(
+        tmp_path, 3, window=1, provider=Scripted(answers, concurrency=1), embedder=embedder,
+        proposing=Proposing(turns=1, similarity=None, embedding={"model": "any"}),
+    )  # fmt: skip
+    assert (await run.start()).state == "finished"
+    second = run.run().candidate(3)
+    assert second.status is Status.REJECTED and "a cosine of 1.0000 with that of candidate 2" in second.feedback
+    assert run.status()["candidates"]["ok"] == 2 and len(embedder.prompts) == 3
+    run.budget = run.budget.__class__(candidates=4)
+    run.provider = Scripted([program(5.0, minus + "\n    y = 1 - 2")], concurrency=1)
+    assert (await run.resume()).state == "finished"
+    assert run.run().candidate(5).status is Status.REJECTED  # the vectors from before are known
