@@ -8,6 +8,7 @@ from typing import Any
 
 from evolve.errors import ProviderError
 from evolve.population import Writer
+from evolve.population.writer import Change
 from evolve.problem import Problem
 from evolve.proposer import Draft, Edited, EditError, Proposing, apply, build, chosen, fingerprint, reintroduced, reply
 from evolve.proposer.conversation import BEST_OF
@@ -73,8 +74,8 @@ class Proposals:
         self._calls, self._writer, self._write = calls, writer, write
         self._candidates, self._files = candidates, files
         self._fingerprints = fingerprints
-        least = rules.judge_from if rules.judge else rules.similarity
-        self._index = None if least is None else Index(least)
+        degrees = [rules.similarity or 1.0, rules.judge_from if rules.judge else 1.0]
+        self._index = Index(min(degrees)) if min(degrees) < 1.0 else None
         for candidate, known in sketches:
             self._note_sketch(candidate, known)
 
@@ -181,7 +182,7 @@ class Proposals:
     def wants_judgement(self, flight: InFlight) -> bool:
         """Says whether a proposal's choice is like another program, but not so like that it is rejected for that alone."""
         draft = chosen(_request(flight).operator, flight.drafts)
-        if not self._rules.judge or not self._converses or not draft.files or draft.status is not None:
+        if not self._rules.judge or not self._converses or draft.ended not in (Status.OK, None):
             return False
         flight.like = self._like(_request(flight).id, draft.files)
         return flight.like is not None
@@ -211,15 +212,17 @@ class Proposals:
 
     # ------------------------------------------------------------ settling
 
-    def settle(self, candidate: int, flight: InFlight) -> tuple[Proposed, dict[str, Any]]:
+    def settle(self, candidate: int, flight: InFlight) -> tuple[Proposed, dict[str, Any], Change]:
         """Returns what the proposal came to and the columns that tell it from others; notes it as known.
 
-        Its draft's outcome stands as the candidate's own, unless the stage draws afresh.
+        Its draft's outcome stands as the candidate's own, unless the stage draws afresh; that is the last that is returned, to
+        be written with the rest.
         """
         draft = chosen(_request(flight).operator, flight.drafts)
         same = {name: getattr(draft, name) for name in ("files", "title", "hypothesis", "reason")}
         proposed = Proposed(**same, draft=draft.number)
         columns: dict[str, Any] = {}
+        promoted: Change = []
         if draft.status is Status.EDIT_FAILED:
             proposed.status = draft.status
         else:
@@ -230,8 +233,8 @@ class Proposals:
                 proposed.reason = f"not evaluated: the model judged it to be no new idea beside candidate {flight.like}"
             if proposed.status is None and draft.outcome is not None and self._stands(draft.outcome):
                 flight.measured, flight.tested = [draft.outcome], flight.tested - 1
-                self._write(self._writer.promoted(candidate, draft.name))
-        return proposed, columns
+                promoted = self._writer.promoted(candidate, draft.name)
+        return proposed, columns, promoted
 
     def found(self, candidate: int, files: Files) -> dict[str, Any]:
         """Notes an initial program as known; returns the columns that tell it from others."""
@@ -251,7 +254,8 @@ class Proposals:
         if self._index is None:
             return {"fingerprint": mark}
         found = self._index.sketch(proposed.files)
-        self._mark_similar(proposed, self._index.near(found), self._rules.similarity or 1.0)
+        if self._rules.similarity is not None:
+            self._mark_similar(proposed, self._index.near(found), self._rules.similarity)
         if proposed.status is not None:
             return {"fingerprint": mark}
         self._index.add(candidate, found)
