@@ -164,27 +164,25 @@ class Store:
 
     def fingerprints(self, run_id: str) -> dict[str, int]:
         """Returns fingerprint -> the first candidate that has it."""
-        query = select(candidates.c.fingerprint, func.min(candidates.c.id)).where(
-            candidates.c.run_id == run_id, candidates.c.fingerprint.is_not(None), candidates.c.duplicate_of.is_(None)
-        )
-        with self.reading() as connection:
-            return {mark: first for mark, first in connection.execute(query.group_by(candidates.c.fingerprint))}
+        return self._firsts(run_id, candidates.c.fingerprint, candidates.c.duplicate_of)
 
     def behaviours(self, run_id: str) -> dict[str, int]:
         """Returns behaviour -> the first candidate that has it."""
-        query = select(candidates.c.behaviour, func.min(candidates.c.id)).where(
-            candidates.c.run_id == run_id, candidates.c.behaviour.is_not(None)
-        )
+        return self._firsts(run_id, candidates.c.behaviour, candidates.c.behaves_as)
+
+    def _firsts(self, run_id: str, mark: sa.Column[Any], later: sa.Column[Any]) -> dict[str, int]:
+        """Returns each value of a column with the candidate that had it first: of a later one, `later` names that."""
+        query = select(mark, candidates.c.id).where(candidates.c.run_id == run_id, mark.is_not(None), later.is_(None))
         with self.reading() as connection:
-            return {mark: first for mark, first in connection.execute(query.group_by(candidates.c.behaviour))}
+            return dict(connection.execute(query).all())
 
     def sketches(self, run_id: str) -> list[tuple[int, list[int]]]:
-        """Returns (candidate, sketch) of all that have one, in the order in which they were admitted as far as ids tell."""
-        query = select(candidates.c.id, candidates.c.sketch).where(
-            candidates.c.run_id == run_id, candidates.c.sketch.is_not(None)
-        )
+        """Returns (candidate, sketch) of all that have one, in the order in which they were admitted."""
+        proposed = (events.c.run_id == run_id) & (events.c.candidate == candidates.c.id) & (events.c.kind == "proposed")
+        query = select(candidates.c.id, candidates.c.sketch).join(events, proposed).where(candidates.c.run_id == run_id)
         with self.reading() as connection:
-            return [(row.id, row.sketch) for row in connection.execute(query.order_by(candidates.c.id)) if row.sketch]
+            found = connection.execute(query.order_by(events.c.data["admitted"].as_integer(), candidates.c.id))
+            return [(row.id, row.sketch) for row in found if row.sketch]
 
     def vectors(self, run_id: str, most: int) -> list[tuple[int, str]]:
         """Returns the newest embeddings of candidates that were evaluated, the oldest first."""
@@ -320,8 +318,8 @@ class Store:
         return next(iter(self._all(select(calls).where(calls.c.run_id == run_id, calls.c.id == call))), None)
 
     def outstanding(self, run_id: str) -> dict[tuple[Any, ...], int]:
-        """Returns the ids of calls without an answer, by candidate, purpose, number, stage, replicate and instance."""
-        names = ("candidate", "purpose", "number", "stage", "replicate", "instance")
+        """Returns the ids of calls without an answer, by candidate, purpose, number, stage, replicate, instance and prompt."""
+        names = ("candidate", "purpose", "number", "stage", "replicate", "instance", "prompt")
         query = select(calls).where(calls.c.run_id == run_id, calls.c.state == "sent").order_by(calls.c.id)
         return {tuple(row[name] for name in names): row["id"] for row in self._all(query)}
 

@@ -52,12 +52,12 @@ class Asks:
         self._slots = asyncio.Semaphore(provider.evaluation_concurrency)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    def of(self, candidate: int) -> Callable[[Question], Awaitable[Any]]:
-        """Returns what answers the questions of one candidate's evaluation.
+    def of(self, candidate: int, keeps: bool = True) -> Callable[[Question], Awaitable[Any]]:
+        """Returns what answers the questions of one candidate's evaluation, which has no checkpoints unless it `keeps` them.
 
         It raises ProviderError where the evaluation can't go on for want of an answer, which is nobody's fault in it.
         """
-        return partial(self._answer, candidate)
+        return partial(self._answer, candidate, keeps)
 
     def remember(self, stage: str, curve: Iterable[tuple[float, float]]) -> None:
         """Takes the rungs of a curve that was measured before, where its stage stops early."""
@@ -65,11 +65,12 @@ class Asks:
             for step, value in rungs(curve):
                 self._halving.observe(stage, step, self._sign * value)
 
-    async def _answer(self, candidate: int, question: Question) -> Any:
+    async def _answer(self, candidate: int, keeps: bool, question: Question) -> Any:
         if question["kind"] == "report":
             return self._reported(question)
         if question["kind"] == "checkpoint":
-            return await self._checkpoint(candidate, question["body"], {name: question[name] for name in PLACE})
+            place = {name: question[name] for name in PLACE}
+            return await self._checkpoint(candidate, question["body"], place) if keeps else None
         if question["kind"] != "llm":
             raise EvolveError(f"an evaluation asks for '{question['kind']}', which no run can answer")
         if not self._provider.evaluation_concurrency:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from evolve.errors import FatalError, ProviderError, TransientError
 from evolve.llm.provider import Provider
+from evolve.population import digest
 from evolve.runner.budget import Budget, Spent
 from evolve.runner.lanes import Lanes, Pass
 from evolve.runner.meter import Meter
@@ -47,7 +48,7 @@ class Calls:
 
     `meters` has one for each purpose; identity, money, lanes and what is in flight are common to all. `where` are the words
     by which a command names the run. `outstanding` holds calls that an earlier runner sent and that are awaited on, the ids
-    by (candidate, purpose, number, stage, replicate, instance); their rows are written and counted already.
+    by (candidate, purpose, number, stage, replicate, instance, digest of the prompt); their rows are written already.
     """
 
     def __init__(
@@ -168,7 +169,7 @@ class Calls:
     async def _sent(self, asked: Call, prompt: Prompt, row: Mapping[str, Any]) -> Call:
         """Returns the attempt's name, once its row is durable; a call that is still awaited has both already."""
         place = (asked.candidate, asked.purpose, asked.number, asked.stage, asked.replicate, asked.instance)
-        if (awaited := self._outstanding.pop(place, None)) is not None:
+        if (awaited := self._outstanding.pop((*place, digest(prompt.text)), None)) is not None:
             return replace(asked, id=awaited)
         self._last_id += 1
         call = replace(asked, id=self._last_id)

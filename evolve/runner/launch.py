@@ -336,7 +336,7 @@ def largest_call_usd(setup: Setup) -> float | None:
 def largest_cost(setup: Setup, ceiling: float) -> str:
     """Says what a run of so many candidates can cost at most."""
     candidates, proposing = setup.budget.candidates or 0, setup.proposing
-    calls = candidates * max(proposing.turns, proposing.drafts if setup.draws_several else 0)
+    calls = candidates * (max(proposing.turns, proposing.drafts if setup.draws_several else 0) + proposing.judge)
     more = ", those that evaluations make aside" if _asks_a_model(setup.problem) else ""
     return f"{candidates} candidates, {calls} calls like the first at most, can cost up to ${ceiling * calls:.2f}{more}"
 

@@ -120,5 +120,6 @@ def _add_drafts(flight: InFlight, store: Store, run_id: str, candidate: int) -> 
     flight.said = {purpose: bodies[completion] for purpose, completion in said.items()}
     flight.sent = bodies[first] if first else None
     flight.answers = [(call, bodies[completion]) for call, completion in done.items()]
-    flight.tried = sum(row["origin"] == TRY for row in store.draft_rows(run_id, candidate))
+    numbers = (row["number"] for row in store.draft_rows(run_id, candidate) if row["origin"] == TRY)
+    flight.tried = max(numbers, default=-1) + 1  # not their count: a kill may have left out an earlier one
     flight.tested = len(store.evaluation_rows(run_id, candidate, drafts=True))

@@ -10,6 +10,7 @@ from typing import Any
 from evolve.errors import ProviderError
 from evolve.llm.embedder import vector_of
 from evolve.population import Writer
+from evolve.population.writer import Change
 from evolve.problem import Problem
 from evolve.proposer import Draft, Edited, EditError, Proposing, apply, build, chosen, fingerprint, reintroduced, reply
 from evolve.proposer.conversation import BEST_OF
@@ -78,8 +79,8 @@ class Proposals:
         self._calls, self._writer, self._write = calls, writer, write
         self._candidates, self._files = candidates, files
         self._fingerprints = fingerprints
-        least = rules.judge_from if rules.judge else rules.similarity
-        self._index = None if least is None else Index(least)
+        degrees = [rules.similarity or 1.0, rules.judge_from if rules.judge else 1.0]
+        self._index = Index(min(degrees)) if min(degrees) < 1.0 else None
         self._embeds = embeds
         self._vectors = deque([(candidate, vector_of(text)) for candidate, text in vectors], maxlen=VECTORS)
         for candidate, known in sketches:
@@ -188,7 +189,7 @@ class Proposals:
     def check(self, flight: InFlight) -> str | None:
         """Returns what a model is asked of the proposal's choice before it is admitted, None for nothing (more)."""
         draft = chosen(_request(flight).operator, flight.drafts)
-        if not draft.files or draft.status is not None:
+        if not draft.files or draft.ended not in (Status.OK, None):
             return None
         if self._embeds and EMBED not in flight.said:
             return EMBED
@@ -235,15 +236,17 @@ class Proposals:
 
     # ------------------------------------------------------------ settling
 
-    def settle(self, candidate: int, flight: InFlight) -> tuple[Proposed, dict[str, Any]]:
+    def settle(self, candidate: int, flight: InFlight) -> tuple[Proposed, dict[str, Any], Change]:
         """Returns what the proposal came to and the columns that tell it from others; notes it as known.
 
-        Its draft's outcome stands as the candidate's own, unless the stage draws afresh.
+        Its draft's outcome stands as the candidate's own, unless the stage draws afresh; that is the last that is returned, to
+        be written with the rest.
         """
         draft = chosen(_request(flight).operator, flight.drafts)
         same = {name: getattr(draft, name) for name in ("files", "title", "hypothesis", "reason")}
         proposed = Proposed(**same, draft=draft.number)
         columns: dict[str, Any] = {}
+        promoted: Change = []
         if draft.status is Status.EDIT_FAILED:
             proposed.status = draft.status
         else:
@@ -255,8 +258,8 @@ class Proposals:
                 self._vectors.append((candidate, vector_of(flight.said[EMBED])))
             if proposed.status is None and draft.outcome is not None and self._stands(draft.outcome):
                 flight.measured, flight.tested = [draft.outcome], flight.tested - 1
-                self._write(self._writer.promoted(candidate, draft.name))
-        return proposed, columns
+                promoted = self._writer.promoted(candidate, draft.name)
+        return proposed, columns, promoted
 
     def found(self, candidate: int, files: Files) -> dict[str, Any]:
         """Notes an initial program as known; returns the columns that tell it from others."""
@@ -276,7 +279,8 @@ class Proposals:
         if self._index is None:
             return {"fingerprint": mark}
         found = self._index.sketch(proposed.files)
-        self._mark_similar(proposed, self._index.near(found), self._rules.similarity or 1.0)
+        if self._rules.similarity is not None:
+            self._mark_similar(proposed, self._index.near(found), self._rules.similarity)
         if proposed.status is not None:
             return {"fingerprint": mark}
         self._index.add(candidate, found)

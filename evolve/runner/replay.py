@@ -14,6 +14,7 @@ from evolve.llm.provider import Provider
 from evolve.population import Store, digest
 from evolve.population.store import Row
 from evolve.problem import Problem
+from evolve.runner.calls import EMBED, NOVELTY, PROPOSE
 from evolve.runner.pending import outcome_of, stored_drafts, stored_outcomes
 from evolve.search import Search
 from evolve.types import HOLDOUT, Call, Completion, Evaluation, Files, Prompt, StageOutcome
@@ -131,6 +132,8 @@ class Replay(Provider):
         row, text = self._done.get(place), digest(prompt.text)
         if row is None and place in self._failed:
             raise ProviderError(self._failed[place])
+        if row is None and self._ended_before(call):
+            raise ProviderError(f"replay: the record's proposal ended before the call {_said(call)}")
         found = row if row is not None and row["prompt"] == text else self._by_prompt.get(text)
         if found is None and self._record.strict:
             raise FatalError(self._difference(row, prompt, call))
@@ -142,6 +145,12 @@ class Replay(Provider):
         answer = self._record.store.texts(self._record.run_id, [found["completion"]])[found["completion"]]
         tokens = {name: found[name] for name in ("tokens_in", "tokens_out", "tokens_cached")}
         return Completion(text=answer, model=found["model"], cost_usd=0.0, **tokens)
+
+    def _ended_before(self, call: Call) -> bool:
+        """Says whether the record has the proposal's calls up to this one: its budget was used up then."""
+        before = Call(id=0, candidate=call.candidate, number=max(call.number - 1, 0))
+        later = call.purpose in (NOVELTY, EMBED) or (call.purpose == PROPOSE and call.number > 0)
+        return later and tuple(getattr(before, name) for name in PLACE) in self._done
 
     def _difference(self, row: Row | None, prompt: Prompt, call: Call) -> str:
         if row is None:

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from functools import partial
 from typing import Any, Protocol
 
 from evolve.errors import EvolveError, FatalError, RunError
@@ -183,16 +182,18 @@ class Runner:
 
     async def run(self) -> str:
         """Runs to the end; returns the run's state (finished, interrupted, paused, failed)."""
-        heart = asyncio.create_task(self._beat())
-        inbox = asyncio.create_task(self._read_inbox())
+        watching = set[asyncio.Task[None]]()
+        self._start(watching, self._beat())
+        self._start(watching, self._read_inbox())
         try:
             self._take_up()
             self._pump()
             await self._done.wait()
         finally:
+            self._done.set()  # what ends from here on starts nothing
             for test in self._tests:
                 test.close()
-            tasks = [heart, inbox, *self._proposals, *self._evaluations]
+            tasks = [*watching, *self._proposals, *self._evaluations]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -218,12 +219,14 @@ class Runner:
     def found(self, evaluations: Sequence[tuple[Files, Evaluation]]) -> None:
         """Enters the initial programs, already evaluated: program i founds the islands i, i + k, i + 2k, ...
 
-        All in one transaction: a run has its initial programs, or is as empty as a new one.
+        Of more programs than islands, those that are left join them in turn. All in one transaction: a run has its initial
+        programs, or is as empty as a new one.
         """
         changes = []
         for index, (files, evaluation) in enumerate(evaluations):
-            islands = range(index, len(self.search.islands), len(evaluations))
-            candidate = self.search.add("initial", list(islands))
+            count = len(self.search.islands)
+            islands = list(range(index, count, len(evaluations))) or [index % count]
+            candidate = self.search.add("initial", islands)
             title = "initial program" if len(evaluations) == 1 else f"initial program {index + 1}"
             proposed = Proposed(files=files, title=title)
             self._in_flight[candidate] = InFlight(proposed=proposed)
@@ -231,7 +234,7 @@ class Runner:
                 if not outcome.replicate:
                     self.asks.remember(outcome.stage, outcome.curve)
             changes += [
-                self.writer.candidate(candidate, "initial", island=islands[0] if islands else 0),
+                self.writer.candidate(candidate, "initial", island=islands[0]),
                 self.writer.log([self._proposed_event(candidate, proposed)]),
                 self.writer.files(candidate, files, title=title, **self.proposals.found(candidate, files)),
                 *(self._stage(candidate, outcome) for outcome in evaluation.stages),
@@ -246,6 +249,7 @@ class Runner:
         if self._done.is_set():
             return
         try:
+            self._give_up()
             self._admit_answers()
             self._tell_results()
             self._start_proposals()
@@ -273,7 +277,9 @@ class Runner:
     def _limits_reached(self) -> list[str]:
         self.spent.candidates = self.search.asked
         self.spent.wall_s = self.wall_s()
-        return self.spent.reached(self.budget)
+        reached = self.spent.reached(self.budget)
+        # what a record's calls used is not spent again
+        return reached if self._order is None else [name for name in reached if name not in ("usd", "tokens")]
 
     def _may_ask(self) -> bool:
         if self._order is not None and not self._order.is_next("asked", self.search.size + 1):
@@ -283,6 +289,15 @@ class Runner:
     def _affordable(self) -> bool:
         """Says whether calls may start for what was asked: the budget of candidates bounds only the asking."""
         return self._limits_reached() in ([], ["candidates"])
+
+    def _give_up(self) -> None:
+        """Settles the proposals whose next call can't leave any more: what they have so far is paid for."""
+        if self._affordable() and self.state != "finished":
+            return
+        for request in list(self._requests):
+            if self._in_flight[request.id].drafts:
+                self._requests.remove(request)
+                self._in_flight[request.id].settled = True
 
     def _ask(self) -> None:
         request = self.search.ask()
@@ -315,7 +330,7 @@ class Runner:
     def _has_room(self) -> bool:
         """A slot is free, and what waits to be evaluated does not grow without bound."""
         asked = len(self._proposals) + len(self._requests)
-        return asked < self.provider.concurrency and len(self._backlog) < self.evaluator.queue
+        return asked < self.provider.concurrency and len(self._tests) + len(self._backlog) < self.evaluator.queue
 
     def _start_evaluations(self) -> None:
         while (self._tests or self._backlog) and len(self._evaluations) < self.evaluator.slots:
@@ -389,7 +404,9 @@ class Runner:
         elif isinstance(found, OutOfMoney):
             self._stop("finished", str(found))
             flight.settled = bool(flight.drafts)
-        elif found is not None:
+        elif found is None:  # cut short: the run's end settles it, or leaves it to a resume
+            self._requests.appendleft(request)
+        else:
             flight.settled = bool(flight.drafts)
             if not flight.drafts:
                 flight.result = Evaluation(status=Status.INFRA, feedback=str(found))
@@ -397,43 +414,52 @@ class Runner:
     def _drafted(self, candidate: int, flight: InFlight) -> None:
         """Sends a proposal's newest draft where it belongs: to its test, back to the model, or on to admission."""
         if self.proposals.wants_outcome(flight):
-            draft = flight.drafts[-1]
-            self._tests.append(self._test(candidate, draft.files, draft.name, partial(self._tested, candidate, draft)))
-        elif self.proposals.goes_on(flight) and (self._affordable() or self.search.window is not None):
+            self._tests.append(self._test_draft(candidate, flight, flight.drafts[-1]))
+        elif self.proposals.goes_on(flight) or self.proposals.check(flight):
             assert flight.request is not None  # what is drafted was asked
-            self._requests.appendleft(flight.request)
-        elif flight.request is not None and self.proposals.check(flight) and self._affordable():
             self._requests.appendleft(flight.request)
         else:
             flight.settled = True
 
-    async def _test(self, candidate: int, files: Files, name: str, then: Callable[[StageOutcome], None]) -> None:
-        """Runs a draft through the first stage, as its candidate would be; keeps the outcome under the draft's name."""
-        flight, stage = self._in_flight[candidate], self.problem.stages[0].name
-        with self.evaluator_meter.occupied():
-            outcome = await self._measure(candidate, files, stage=stage)
-        if candidate not in self.asks.cut:
-            flight.tested += 1
-            self._write(self._stage(candidate, outcome, name), self._no_checkpoints(candidate))
+    async def _test_draft(self, candidate: int, flight: InFlight, draft: Draft) -> None:
+        draft.outcome = await self._test(candidate, draft.files, draft.name)
+        if draft.outcome is not None:
+            self._drafted(candidate, flight)
+
+    async def _try(self, candidate: int, files: Files, name: str, then: Callable[[StageOutcome], None]) -> None:
+        """Runs an agent's draft. It saves nothing and finds nothing saved: checkpoints are the candidate's."""
+        outcome = await self._test(candidate, files, name, keeps=False)
+        if outcome is not None:
             then(outcome)
 
-    def _tested(self, candidate: int, draft: Draft, outcome: StageOutcome) -> None:
-        draft.outcome = outcome
-        self._drafted(candidate, self._in_flight[candidate])
+    async def _test(self, candidate: int, files: Files, name: str, keeps: bool = True) -> StageOutcome | None:
+        """Runs a draft through the first stage, as its candidate would be; keeps the outcome under the draft's name.
 
-    def _try(self, candidate: int, files: Files, name: str, then: Callable[[StageOutcome], None]) -> None:
-        self._tests.append(self._test(candidate, files, name, then))
+        None where the run's end cut it short.
+        """
+        stage, serve = self.problem.stages[0].name, self.asks.of(candidate, keeps)
+        with self.evaluator_meter.occupied():
+            outcome = await self._measure(candidate, files, stage=stage, serve=serve)
+        if candidate in self.asks.cut:
+            return None
+        if candidate in self._in_flight:
+            self._in_flight[candidate].tested += 1
+        else:  # a try, whose candidate was told meanwhile
+            self.spent.evaluations += 1
+        self._write(self._stage(candidate, outcome, name), self._no_checkpoints(candidate) if keeps else [])
+        return outcome
 
     # ------------------------------------------------------------ from completion to candidate
 
     def _admit(self, candidate: int, flight: InFlight) -> None:
-        proposed, columns = self.proposals.settle(candidate, flight)
+        proposed, columns, promoted = self.proposals.settle(candidate, flight)
         self._admitted += 1
         flight.durable = self._write(
             self.writer.log([self._proposed_event(candidate, proposed)]),
             self.writer.files(
                 candidate, proposed.files, title=proposed.title, hypothesis=proposed.hypothesis, **columns
             ),
+            promoted,
         )
         self._enter(candidate, flight, proposed)
 
@@ -485,7 +511,7 @@ class Runner:
 
     async def _measure(self, candidate: int, files: Files, **what: Any) -> StageOutcome:
         """Runs one stage alone: as one more `replicate`, as the `holdout`, or for a draft."""
-        what |= {"draw_seed": draw_seed(self.search.seed, candidate), "serve": self.asks.of(candidate)}
+        what = {"draw_seed": draw_seed(self.search.seed, candidate), "serve": self.asks.of(candidate), **what}
         return await self.evaluator.measure(self.problem, files, candidate=candidate, **what)
 
     def _replicates(self, stage: str) -> int:
@@ -666,7 +692,8 @@ class Runner:
         if self.provider.tries:
             wishes = Wishes(
                 problem=self.problem, writer=self.writer, write=self._write, proposals=self.proposals,
-                in_flight=self._in_flight, tries=self.provider.tries, test=self._try,
+                in_flight=self._in_flight, tries=self.provider.tries,
+                test=lambda *draft: self._tests.append(self._try(*draft)),
             )  # fmt: skip
             await wishes.watch(self._pump)
 

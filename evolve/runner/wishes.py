@@ -36,7 +36,7 @@ class Wishes:
         proposals: Proposals,
         in_flight: Mapping[int, InFlight],
         tries: int,
-        test: Callable[[int, Files, str, Callable[[StageOutcome], None]], None],
+        test: Callable[[int, Files, str, Callable[[StageOutcome], None]], Any],
     ):
         self._problem, self._writer, self._write, self._proposals = problem, writer, write, proposals
         self._in_flight, self._tries, self._test = in_flight, tries, test

@@ -110,7 +110,7 @@ class Search:
 
     @property
     def best(self) -> int | None:
-        """The id of the best `ok` candidate; of equals the first told."""
+        """The id of the best `ok` candidate; of equals the first asked."""
         return self._best[1] or None
 
     def score(self, candidate: int) -> float:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from evolve.llm.scripted import Scripted
+from evolve.population import Writer
 from evolve.proposer import Draft, Proposing, chosen
 from evolve.runner.budget import Budget
 from evolve.search import Strategy
@@ -146,3 +149,50 @@ def draft(number: int, status: Status | None = None, score: float | None = None,
 )
 def test_which_draft_becomes_the_candidate(operator, made, number):
     assert chosen(operator, made).number == number
+
+
+async def test_drafts_that_wait_for_their_test_are_bounded_as_candidates_are(tmp_path):
+    class Busy(Judging):
+        async def measure(self, *given, **how):
+            await asyncio.sleep(0.02)
+            return await super().measure(*given, **how)
+
+    open_at_once: list[int] = []
+
+    def script(prompt: Prompt, call: str) -> str:
+        open_at_once.append(len(run.screen.runner.search.open()))
+        return rewrite(float(prompt.seed[-1]))
+
+    run = case(tmp_path, script, candidates=16)
+    run.evaluator = Busy(1, outcomes)
+    await run.start()
+    assert max(open_at_once) <= run.evaluator.queue + run.evaluator.slots + run.provider.concurrency + 1
+
+
+@pytest.mark.parametrize("tokens", [780, 900, 1860, 2100])
+@pytest.mark.parametrize("judge", [False, True])
+async def test_a_budget_that_ends_in_a_conversation_settles_what_was_drafted(tmp_path, tokens, judge):
+    def script(prompt: Prompt, call: str) -> str:
+        value = float(prompt.seed[-1])
+        return rewrite(value if prompt.turns or prompt.operator == "novelty" else -value)
+
+    run = case(tmp_path, script, judge=judge, judge_from=0.64)
+    run.budget, run.evaluator = Budget(candidates=None, tokens=tokens), Judging(1, outcomes, latency=lambda c: 7)
+    assert (await run.start()).state == "finished"
+    drafted = {row["candidate"] for row in store_of(run).draft_rows(RUN)}
+    assert drafted <= {row["id"] for row in store_of(run).rows(RUN) if row["status"]}
+
+
+async def test_a_draft_is_promoted_together_with_its_candidate(tmp_path, monkeypatch):
+    together: list[bool] = []
+
+    def write(writer: Writer, *changes):
+        said = [str(statement) for change in changes for statement, _ in change]
+        if any(text.startswith("UPDATE evaluations") for text in said):
+            together.append(any(text.startswith("INSERT INTO events") for text in said))
+        return real(writer, *changes)
+
+    real = Writer.write
+    monkeypatch.setattr(Writer, "write", write)
+    await case(tmp_path, [rewrite(5.0)]).start()
+    assert together == [True]

@@ -13,6 +13,7 @@ from evolve.errors import FatalError, ProviderError, TransientError
 from evolve.llm.ensemble import Ensemble
 from evolve.llm.provider import Limits
 from evolve.llm.scripted import Scripted
+from evolve.population import digest
 from evolve.runner import calls as calls_module
 from evolve.runner.budget import Budget
 from evolve.runner.calls import EVALUATE, Calls, OutOfMoney
@@ -276,7 +277,9 @@ async def test_all_attempts_have_the_same_number_and_the_words_that_name_the_run
 async def test_a_call_that_is_still_awaited_is_neither_written_nor_counted_again(outlives):
     model = Model(fails=1)
     model.outlives = outlives
-    made = driven(model, last_id=9, outstanding={(3, "propose", 0, "", 0, -1): 4})
+    place = (3, "propose", 0, "", 0, -1)
+    outstanding = {(*place, digest(PROMPT.text)): 4, (*place, digest("what another draft asked there")): 5}
+    made = driven(model, last_id=9, outstanding=outstanding)
     async with made.time.passing():
         assert isinstance(await made.calls.complete(3, PROMPT), Completion)
     assert [call.id for call in model.asked] == ([4, 10] if outlives else [10, 11])

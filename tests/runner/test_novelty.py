@@ -10,7 +10,7 @@ from evolve.llm.scripted import Scripted
 from evolve.proposer import Proposing
 from evolve.runner import calls
 from evolve.types import Prompt, StageOutcome, Status
-from tests.runner.driving import RUN, Case, Judging, case, store_of
+from tests.runner.driving import RUN, Case, Judging, Slow, case, store_of
 
 BODY = "\n".join(f"    x{i} = {i} + x{i - 1} * {i % 7}" for i in range(1, 60))
 
@@ -130,3 +130,40 @@ async def test_embeddings_reject_what_points_the_same_way(tmp_path):
     run.provider = Scripted([program(5.0, minus + "\n    y = 1 - 2")], concurrency=1)
     assert (await run.resume()).state == "finished"
     assert run.run().candidate(5).status is Status.REJECTED  # the vectors from before are known
+
+
+async def test_similarity_null_lets_the_same_shingles_pass_beside_a_judge(tmp_path):
+    answers = [program(2.0, "    x0 = 1\n" * n) for n in (40, 41)]
+    script = lambda prompt, call: "NEW: yes" if prompt.operator == "novelty" else answers[prompt.seed[-1] - 2]  # noqa: E731
+    run = await ended(tmp_path, script, 2, similarity=None, judge=True)
+    assert run.status()["candidates"]["ok"] == 2
+
+
+async def test_no_judge_is_paid_for_a_program_that_has_failed(tmp_path):
+    def script(prompt: Prompt, call: str) -> str:
+        assert prompt.operator != "novelty"
+        return program(float(prompt.seed[-1]) if prompt.seed[-1] == 2 else -1.0)
+
+    def outcomes(text: str) -> list[StageOutcome]:
+        status = Status.CRASH if "return -1.0" in text else Status.OK
+        return [StageOutcome(stage="small", status=status, score=1.0 if status is Status.OK else None)]
+
+    proposing = Proposing(turns=2, similarity=None, judge=True)
+    parts = {"provider": Scripted(script, concurrency=1), "evaluator": Judging(judge=outcomes), "proposing": proposing}
+    run = case(tmp_path, 3, window=1, **parts)
+    assert (await run.start()).state == "finished"
+    assert run.run().candidate(3).status is Status.CRASH
+
+
+async def test_a_resume_knows_who_was_admitted_first_and_who_behaved_so_first(tmp_path):
+    def outcomes(text: str) -> list[StageOutcome]:
+        one = {"name": "", "status": "ok", "metrics": {"score": 1.0 if "return 0" in text else 2.0}}
+        return [StageOutcome(stage="main", status=Status.OK, score=1.0, instances=(one,))]
+
+    slow = Slow(lambda prompt, call: program(float(prompt.seed[-1]), BODY[: 300 * prompt.seed[-1]].rpartition("\n")[0]),
+                lambda prompt: 3000 if prompt.seed[-1] == 2 else 1, 2)  # fmt: skip
+    run = case(tmp_path, 2, provider=slow, evaluator=Judging(judge=outcomes))
+    await run.start()
+    store = store_of(run)
+    assert [candidate for candidate, _ in store.sketches(RUN)] == [1, 3, 2]
+    assert set(store.behaviours(RUN).values()) == {1, 3} and run.run().candidate(2).behaves_as == 3

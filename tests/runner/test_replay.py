@@ -9,16 +9,17 @@ import pytest
 from evolve.errors import FatalError, ProviderError
 from evolve.llm.scripted import Scripted
 from evolve.proposer import Proposing
+from evolve.runner.budget import Budget
 from evolve.runner.replay import RECORDED, Record, Recorded, Replay
-from evolve.types import Call, Prompt
-from tests.runner.driving import RUN, Case, Judging, Slow, answer, case, store_of
+from evolve.types import Call, Prompt, StageOutcome, Status
+from tests.runner.driving import RUN, Case, Judging, Slow, answer, case, outcomes, rewrite, store_of, value_of
 
 
 def replayed(root, run: Case, evaluations: str = "run", strict: bool = True, **changes) -> Case:
     record = Record(store_of(run), RUN, strict=strict, evaluations=evaluations)
     provider = Replay(record, run.provider)
     evaluator = Recorded(Chain(), record) if evaluations == RECORDED else Judging()
-    return replace(run, root=root, provider=provider, evaluator=evaluator, record=record, **changes)
+    return replace(run, root=root, **{"provider": provider, "evaluator": evaluator, "record": record, **changes})
 
 
 class Chain(Judging):
@@ -124,3 +125,18 @@ async def test_a_call_that_is_not_recorded_is_fatal(tmp_path):
     await provider.start()
     with pytest.raises(FatalError, match=r"has no call \(candidate 99, propose, number 0\)"):
         await provider.complete(Prompt(system="", user=""), call=Call(id=1, candidate=99))
+
+
+@pytest.mark.parametrize("tokens", [500, 700, 1100, 1500])
+async def test_a_proposal_that_a_budget_cut_short_is_replayed_as_it_was(tmp_path, tokens):
+    crash = [StageOutcome(stage="small", status=Status.CRASH, feedback="no")]
+    judge = lambda text: crash if value_of(text) else outcomes(text)  # noqa: E731
+    run = case(
+        tmp_path / "first", provider=Scripted(lambda prompt, call: rewrite(float(prompt.seed[-1])), concurrency=1),
+        budget=Budget(candidates=None, tokens=tokens), proposing=Proposing(turns=4), evaluator=Judging(judge=judge),
+    )  # fmt: skip
+    assert (await run.start()).state == "finished"
+    again = replayed(tmp_path / "again", run, evaluator=Judging(judge=judge))
+    ended = await again.start()
+    assert (ended.state, ended.reason) == ("finished", "all of the record is replayed")
+    assert again.export() == run.export()

@@ -320,6 +320,14 @@ async def test_islands_start_from_different_formulations_and_one_that_fails_does
     assert run.status()["candidates"]["asked"] == 10
 
 
+async def test_of_more_initial_programs_than_islands_the_one_that_is_ok_has_an_island(tmp_path):
+    run = case(tmp_path, 4, script=better)
+    texts = [source(3.0), source(7.0), source(1.0)]  # the first two crash
+    run.problem = replace(run.problem, initials=tuple({"initial.py": text} for text in texts))
+    assert (await run.start()).state == "finished"
+    assert run.run().candidate(4).parent == 3
+
+
 # ---------------------------------------------------------------- stopping
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from evolve.llm.scripted import Scripted
 from evolve.proposer import Proposing
 from evolve.runner import wishes
-from evolve.types import Call, Completion, Prompt
-from tests.runner.driving import RUN, Case, case, rewrite, source, store_of
+from evolve.runner.pending import TRY
+from evolve.types import Call, Completion, Prompt, Status
+from tests.runner.driving import RUN, Case, Judging, case, rewrite, source, store_of
 
 
 class Agent(Scripted):
@@ -76,3 +77,87 @@ async def test_there_are_only_so_many_tries(tmp_path, monkeypatch):
     draft = {"name": "initial.py", "text": source(4.0)}
     agent = await tried(tmp_path, monkeypatch, draft, draft, draft)
     assert agent.told[1]["left"] == 0 and "has had its 2 tries (llm.tries)" in agent.told[2]["error"]
+
+
+class Hasty(Scripted):
+    """Asks for tries and does not wait for what they come to."""
+
+    tries = 2
+
+    def __init__(self, *drafts: dict[str, Any]):
+        super().__init__(lambda prompt, call: "no edit" if prompt.seed[-1] == 2 else rewrite(5.0), concurrency=1)
+        self.drafts, self.wishes = drafts, []
+        self.run: Case | None = None
+
+    async def complete(self, prompt: Prompt, *, call: Call) -> Completion:
+        if not self.wishes:
+            self.wishes = [store_of(self.run).put(RUN, "try", {"call": call.id, **draft}) for draft in self.drafts]
+        await asyncio.sleep(0.05)
+        return await super().complete(prompt, call=call)
+
+
+class Busy(Judging):
+    async def measure(self, *given: Any, stage: str = "", **how: Any) -> Any:
+        await asyncio.sleep(0.1 if stage else 0.0)
+        return await super().measure(*given, stage=stage, **how)
+
+
+async def hurried(tmp_path, monkeypatch, *drafts: dict[str, Any]) -> tuple[Hasty, str]:
+    monkeypatch.setattr(wishes, "EVERY_S", 0.001)
+    agent = Hasty(*drafts)
+    agent.run = case(tmp_path, 2, provider=agent, evaluator=Busy(1), proposing=Proposing(turns=1))
+    return agent, (await agent.run.start()).state
+
+
+async def test_a_try_may_end_after_its_candidate(tmp_path, monkeypatch):
+    program = {"name": "initial.py", "text": source(4.0)}
+    agent, state = await hurried(tmp_path, monkeypatch, program, program)
+    assert state == "finished" and agent.run.run().candidate(2).status is Status.EDIT_FAILED
+    store = store_of(agent.run)
+    assert [store.answered(wish)["status"] for wish in agent.wishes] == ["ok", "ok"]
+    assert agent.run.screen.runner.spent.evaluations == store.evaluations(RUN)
+
+
+async def test_a_fault_in_reading_the_inbox_is_not_swallowed(tmp_path, monkeypatch):
+    agent, state = await hurried(tmp_path, monkeypatch, {})
+    assert state == "failed" and isinstance(agent.run.screen.runner.fault, KeyError)
+
+
+async def test_a_try_saves_nothing_and_finds_nothing_saved(tmp_path, monkeypatch):
+    class Saving(Judging):
+        found: ClassVar[list[Any]] = []
+
+        async def measure(self, *given: Any, stage: str = "", serve: Any, **how: Any) -> Any:
+            place = {"stage": stage, "replicate": 0, "instance": 0}
+            if stage:
+                await serve({"kind": "checkpoint", "body": b"mine", **place})
+                self.found.append(await serve({"kind": "checkpoint", "body": None, **place}))
+            return await super().measure(*given, stage=stage, **how)
+
+    monkeypatch.setattr(wishes, "EVERY_S", 0.001)
+    agent = Agent({"name": "initial.py", "text": source(4.0)})
+    agent.run = case(tmp_path, 1, provider=agent, evaluator=Saving(), proposing=Proposing(turns=2))
+    await agent.run.start()
+    assert Saving.found == [None, b"mine"]  # the try's, the answer's
+
+
+async def test_a_try_that_a_kill_left_out_takes_no_number_twice(tmp_path, monkeypatch):
+    monkeypatch.setattr(wishes, "EVERY_S", 0.001)
+    copies: list[Case] = []
+
+    class Dying(Agent):
+        async def complete(self, prompt: Prompt, *, call: Call) -> Completion:
+            run = self.run.screen.runner
+            nothing = {name: "" for name in ("reason", "title", "hypothesis")} | {"status": None, "duplicate_of": None}
+            await run.writer.write(run.writer.draft(2, 1, TRY, {"initial.py": source(3.0)}, call=call.id, **nothing))
+            copies.append(self.run.snapshot(tmp_path / "killed"))
+            return await Scripted.complete(self, prompt, call=call)
+
+    agent = Dying()
+    agent.run = case(tmp_path / "whole", 1, provider=agent, proposing=Proposing(turns=1))
+    await agent.run.start()
+    [copy] = copies
+    after = Agent({"name": "initial.py", "text": source(4.0)})
+    after.tries, after.run = 3, copy
+    assert (await copy.resume(provider=after)).state == "finished"
+    assert after.told[0]["status"] == "ok"
