@@ -224,7 +224,6 @@ def build(config: Mapping[str, Any], words: Sequence[str] = ()) -> Setup:
         search_settings={"seed": int(config["seed"]), **settings},
         provider=provider,
         proposing=_make(config, "proposer"),
-        draws_several=strategy.operators.may_draw("best_of"),
         evaluator=evaluator,
         budget=budget,
         artifact_mb=artifact_mb,

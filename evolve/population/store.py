@@ -144,10 +144,6 @@ class Store:
             raise RunError(f"database {self.shown_url}: holds no run '{run_id}'; 'evolve runs' lists the runs")
         return row
 
-    def run_ids(self) -> list[str]:
-        with self.reading() as connection:
-            return list(connection.execute(select(runs.c.run_id).order_by(runs.c.created_at)).scalars())
-
     def events(self, run_id: str) -> Iterator[Event]:
         """Yields the run's events in sequence order."""
         query = select(*EVENT).where(events.c.run_id == run_id).order_by(events.c.seq)

@@ -300,7 +300,7 @@ class Runner:
         if not isinstance(request, ProposalRequest):
             raise RunError(f"the search asked for {type(request).__name__}, which this version does not carry out")
         self._in_flight[request.id] = InFlight(request=request)
-        if self._order is None or self._order.was_told(request.id):
+        if self._order is None or request.id in self._order.told:
             self._requests.append(request)
         if self._order is not None:
             self._order.done("asked", request.id)
@@ -337,13 +337,10 @@ class Runner:
 
     def _admit_answers(self) -> None:
         """Makes candidates of settled proposals: as they come, in a record's order, or ordered by id."""
-        while self._order is not None and (flight := self._in_flight.get(self._order.admission() or 0)) is not None:
-            if not self._may_admit(flight):
-                return
-            candidate = self._order.admission() or 0
-            self._order.admitted(candidate)
-            self._admit(candidate, flight)
         if self._order is not None:
+            while (flight := self._in_flight.get(next_one := self._order.admission())) and self._may_admit(flight):
+                self._order.admitted(next_one)
+                self._admit(next_one, flight)
             return
         for candidate, flight in list(self._in_flight.items()):
             if self._may_admit(flight):
@@ -524,7 +521,7 @@ class Runner:
         if flight.confirmed is not None:
             return not flight.confirmed
         due = confirm.is_due(result, self.search.score(best) if best else None)
-        if not (due if self._order is None else self._order.was_confirmed(candidate)):
+        if not (due if self._order is None else candidate in self._order.confirmed):
             return False
         if len(self._evaluations) < self.evaluator.slots:
             flight.confirmed = False
@@ -707,7 +704,7 @@ class Runner:
                 if self._order is not None:
                     self._order.admitted(candidate)
                 self._enter(candidate, flight, flight.proposed)
-            elif flight.request is not None and (self._order is None or self._order.was_told(candidate)):
+            elif flight.request is not None and (self._order is None or candidate in self._order.told):
                 for call, text in flight.answers:
                     self.proposals.drafted(flight, call, text)
                 if flight.drafts:
