@@ -106,7 +106,7 @@ class Replay(Provider):
 
     def __init__(self, record: Record, like: Provider):
         self._record = record
-        self.model, self.converses = like.model, like.converses
+        self.model, self.converses, self.edits = like.model, like.converses, like.edits
         self.concurrency, self.evaluation_concurrency = like.concurrency, like.evaluation_concurrency
         self.misses = 0
         self._done: dict[tuple[Any, ...], Row] = {}
