@@ -178,9 +178,8 @@ class Runner:
 
     async def run(self) -> str:
         """Runs to the end; returns the run's state (finished, interrupted, paused, failed)."""
-        watching = set[asyncio.Task[None]]()
-        self._start(watching, self._beat())
-        self._start(watching, self._read_inbox())
+        heart, inbox = asyncio.create_task(self._beat()), set[asyncio.Task[None]]()
+        self._start(inbox, self._read_inbox())
         try:
             self._take_up()
             self._pump()
@@ -189,7 +188,7 @@ class Runner:
             self._done.set()  # what ends from here on starts nothing
             for test in self._tests:
                 test.close()
-            tasks = [*watching, *self._proposals, *self._evaluations]
+            tasks = [heart, *inbox, *self._proposals, *self._evaluations]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
