@@ -228,7 +228,6 @@ def build(config: Mapping[str, Any], words: Sequence[str] = ()) -> Setup:
         search_settings={"seed": int(config["seed"]), **settings},
         provider=provider,
         proposing=proposing,
-        draws_several=strategy.operators.may_draw("best_of"),
         evaluator=evaluator,
         budget=budget,
         artifact_mb=artifact_mb,

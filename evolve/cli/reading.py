@@ -19,7 +19,7 @@ from evolve.cli.plain import plain, plain_all, plain_json
 from evolve.errors import RunError
 from evolve.lineage import Run, runs_in
 from evolve.lineage.export import lines
-from evolve.proposer.prompt import number
+from evolve.proposer.shown import number
 from evolve.runner import rundir
 
 console = Console(highlight=False, soft_wrap=True, emoji=False)

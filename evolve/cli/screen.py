@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evolve.cli.plain import plain
-from evolve.proposer.prompt import number
+from evolve.proposer.shown import number
 from evolve.runner.launch import Screen
 from evolve.runner.meter import utilisation
 from evolve.runner.runner import Runner

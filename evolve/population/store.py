@@ -144,10 +144,6 @@ class Store:
             raise RunError(f"database {self.shown_url}: holds no run '{run_id}'; 'evolve runs' lists the runs")
         return row
 
-    def run_ids(self) -> list[str]:
-        with self.reading() as connection:
-            return list(connection.execute(select(runs.c.run_id).order_by(runs.c.created_at)).scalars())
-
     def events(self, run_id: str) -> Iterator[Event]:
         """Yields the run's events in sequence order."""
         query = select(*EVENT).where(events.c.run_id == run_id).order_by(events.c.seq)
@@ -174,7 +170,7 @@ class Store:
         """Returns each value of a column with the candidate that had it first: of a later one, `later` names that."""
         query = select(mark, candidates.c.id).where(candidates.c.run_id == run_id, mark.is_not(None), later.is_(None))
         with self.reading() as connection:
-            return dict(connection.execute(query).all())
+            return dict(connection.execute(query.order_by(candidates.c.id.desc())).all())
 
     def sketches(self, run_id: str) -> list[tuple[int, list[int]]]:
         """Returns (candidate, sketch) of all that have one, in the order in which they were admitted."""

@@ -85,21 +85,25 @@ class Proposing:
         for temperature in self.temperatures:
             checks.number("proposer.temperatures", temperature, 0)
 
-    def most(self, operator: str, converses: bool) -> int:
+    def most(self, operator: str) -> int:
         """Returns how many calls a proposal may take."""
-        return (self.drafts if operator == BEST_OF else self.turns) if converses else 1
+        return self.drafts if operator == BEST_OF else self.turns
 
-    def wants_outcome(self, operator: str, drafts: Sequence[Draft], most: int) -> bool:
+    def wants_outcome(self, operator: str, drafts: Sequence[Draft]) -> bool:
         """Says whether the first stage must be run on the newest draft before it is known what comes next."""
         if drafts[-1].ended is not None:
             return False
-        return len(drafts) < most or operator == BEST_OF or any(draft.ended is Status.OK for draft in drafts)
+        return (
+            len(drafts) < self.most(operator)
+            or operator == BEST_OF
+            or any(draft.ended is Status.OK for draft in drafts)
+        )
 
-    def goes_on(self, operator: str, drafts: Sequence[Draft], most: int) -> bool:
+    def goes_on(self, operator: str, drafts: Sequence[Draft]) -> bool:
         """Says whether one more call follows; every draft that had to be was evaluated."""
         if not drafts:
             return True
-        if len(drafts) >= most:
+        if len(drafts) >= self.most(operator):
             return False
         newest = drafts[-1].ended
         return operator == BEST_OF or newest in REPAIRABLE or (operator == REFINE and newest is Status.OK)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 from evolve.types import Candidate, Files
@@ -18,18 +18,12 @@ def substantive(files: Files) -> list[str]:
     return list(dict.fromkeys(line for line in lines if len(line) >= LEAST_CHARS and re.search(r"\w{3}", line)))
 
 
-def _deletions(line_of_descent: Sequence[Candidate]) -> Iterator[tuple[str, int]]:
-    """Yields each line that a candidate lacks and its own parent, the next in the sequence, had; the latest first."""
+def _latest(line_of_descent: Sequence[Candidate]) -> dict[str, int]:
+    """Returns for each line that a candidate's parent, the next in the sequence, had and it lacks, who was the last such."""
+    found: dict[str, int] = {}
     for child, parent in pairwise(line_of_descent):
         has = set(substantive(child.files))
-        yield from ((line, child.id) for line in substantive(parent.files) if line not in has)
-
-
-def _latest(line_of_descent: Sequence[Candidate]) -> dict[str, int]:
-    """Returns for each line that was ever deleted who did so last."""
-    found: dict[str, int] = {}
-    for line, candidate in _deletions(line_of_descent):
-        found.setdefault(line, candidate)
+        found |= {line: child.id for line in substantive(parent.files) if line not in has and line not in found}
     return found
 
 

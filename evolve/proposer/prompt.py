@@ -16,19 +16,16 @@ from evolve.problem import TEXT, Problem
 from evolve.proposer.deleted import absent, listed, restored
 from evolve.proposer.edits import fingerprint
 from evolve.proposer.functions import changeable
-from evolve.proposer.shown import Digits, digits, digits_of, gap, standing, trimmed, wins, worst_lines
-from evolve.proposer.shown import number as number
-from evolve.source import START, Define, Module
+from evolve.proposer.shown import Digits, digits, digits_of, gap, number, standing, trimmed, wins, worst_lines
+from evolve.source import START, Module
 from evolve.types import Artifact, Candidate, Files, Prompt, Status
 
-BUDGET_TOKENS = 12_000  # beyond the parent's own files
 TOKEN_CHARS = 4  # about: no tokenizer is at hand for every model
 FEEDBACK_CHARS, SHORT_CHARS = 3000, 600
 ARTIFACTS_NAMED = 20
 ARTIFACTS_CHARS = 6000  # of all texts that an evaluation left; of each there are Artifact.HEAD at most
 TRIED = 5  # the newest that are left of a long list
 RESTORED = 5
-ANCESTORS = 8
 LANGUAGES = {"py": "python", "cpp": "cpp", "rs": "rust", "js": "javascript", "ts": "typescript", "md": "markdown"}
 
 
@@ -42,7 +39,7 @@ def build(
     ancestors: Sequence[Candidate] = (),
     seed: tuple[int, ...] = (),
     timed: bool = True,
-    budget_tokens: int = BUDGET_TOKENS,
+    budget_tokens: int = 12_000,
 ) -> Prompt:
     """Returns the prompt for one proposal, of at most `budget_tokens` (estimated) beyond the parent's own files.
 
@@ -54,7 +51,7 @@ def build(
     operator = _usable(problem, operator, parent, others)
     if operator == "crossover":
         others = others[:1]
-    facts = _Facts(problem, operator, parent, others, tried, ancestors[:ANCESTORS], timed)
+    facts = _Facts(problem, operator, parent, others, tried, ancestors, timed)
     system = render("system", {})
     own = sum(len(text.rstrip()) for text in parent.files.values()) if parent else 0
     blocks = fitted(facts.blocks(budget_tokens), TOKEN_CHARS * budget_tokens + own - len(system))
@@ -373,16 +370,20 @@ def _limits_of(problem: Problem, operator: str, parent: Candidate | None) -> lis
         limits.append(
             "Only lines between the EVOLVE-BLOCK-START and EVOLVE-BLOCK-END markers may change; keep the markers."
         )
-    return [*limits, _kept(problem) if parent else _wanted(problem)]
+    return [*limits, _contract(problem, first=parent is None)]
 
 
-def _wanted(problem: Problem) -> str:
-    """Says what a first program must have."""
+def _contract(problem: Problem, first: bool) -> str:
+    """Says what a first program must have, or what no edit may change."""
     if problem.entry == TEXT:
         return f"`{_called(problem)}` is read as text, never run."
-    if problem.command:
+    if problem.command and first:
         return f"It is run as `{_called(problem)}`."
-    return f"{problem.entry_file or problem.edit[0]} defines the function `{_signature(problem)}`, which is called."
+    if problem.command:
+        return f"It is still run as `{_called(problem)}`, and what it reads and writes keeps its form."
+    if first:
+        return f"{problem.entry_file or problem.edit[0]} defines the function `{_signature(problem)}`, which is called."
+    return f"`{problem.entry}` keeps its name and its parameters."
 
 
 def _signature(problem: Problem) -> str:
@@ -390,11 +391,7 @@ def _signature(problem: Problem) -> str:
     for files in problem.initials:
         module = Module.read(files.get(problem.entry_file or problem.edit[0], ""))
         for unit in module.units if module else ():
-            if (
-                isinstance(unit.node, Define)
-                and not isinstance(unit.node, ast.ClassDef)
-                and unit.node.name == problem.entry
-            ):
+            if isinstance(unit.node, ast.FunctionDef | ast.AsyncFunctionDef) and unit.node.name == problem.entry:
                 return f"{problem.entry}({ast.unparse(unit.node.args)})"
     return problem.entry
 
@@ -402,15 +399,6 @@ def _signature(problem: Problem) -> str:
 def _called(problem: Problem) -> str:
     """Returns what is called: the function, the command's line, or the files that are only read."""
     return ", ".join(problem.edit) if problem.entry == TEXT else problem.entry or " ".join(problem.command)
-
-
-def _kept(problem: Problem) -> str:
-    """Says what no edit may change."""
-    if problem.entry == TEXT:
-        return f"`{_called(problem)}` is read as text, never run."
-    if problem.command:
-        return f"It is still run as `{_called(problem)}`, and what it reads and writes keeps its form."
-    return f"`{problem.entry}` keeps its name and its parameters."
 
 
 def tokens(text: str) -> int:

@@ -22,6 +22,7 @@ from evolve.population import Store, Writer, create_run, delete_run
 from evolve.population.store import Row
 from evolve.problem import Problem
 from evolve.proposer import Proposing
+from evolve.proposer.conversation import BEST_OF
 from evolve.runner import confirm, rundir
 from evolve.runner.artifacts import ArtifactSpace
 from evolve.runner.asks import Asks, Question, alone
@@ -61,7 +62,6 @@ class Setup:
     evaluator: Evaluator
     budget: Budget
     proposing: Proposing = field(default_factory=Proposing)
-    draws_several: bool = False  # whether an operator may ask for several answers
     record: Record | None = None  # a run that is replayed
     embedder: Provider | None = None
     artifact_mb: float = 200.0
@@ -270,20 +270,15 @@ async def _founders(
     found: list[tuple[Files, Evaluation]] = []
     if not setup.problem.initials:
         return found
-    for index, files in enumerate(setup.problem.initials):
+    for candidate, files in enumerate(setup.problem.initials, 1):
+        seed = draw_seed(setup.search_settings["seed"], candidate)
+        same: dict[str, Any] = {"candidate": candidate, "draw_seed": seed, "serve": serving(candidate)}
         evaluation = await setup.evaluator.evaluate(
-            setup.problem,
-            files,
-            candidate=index + 1,
-            thresholds={},
-            draw_seed=draw_seed(setup.search_settings["seed"], index + 1),
-            done=(),
-            on_stage=lambda outcome: None,
-            serve=serving(index + 1),
+            setup.problem, files, thresholds={}, done=(), on_stage=lambda outcome: None, **same
         )
         best = max((e.score for _, e in found if e.score is not None), default=None)
         if confirm.is_due(evaluation, best):
-            again = partial(_again, setup, files, index, serving(index + 1))
+            again = partial(_again, setup, files, same)
             evaluation = await confirm.confirmed(again, setup.problem, evaluation)
         found.append((files, evaluation))
     if any(evaluation.status is Status.OK for _, evaluation in found):
@@ -299,13 +294,8 @@ async def _founders(
     raise RunError(f"problem={setup.problem.name}: {whose}: {lines[-1] if lines else 'no reason given'}{more}")
 
 
-async def _again(
-    setup: Setup, files: Files, index: int, serve: Callable[[Question], Awaitable[Any]], replicate: int
-) -> StageOutcome:
-    seed = draw_seed(setup.search_settings["seed"], index + 1)
-    return await setup.evaluator.measure(
-        setup.problem, files, candidate=index + 1, draw_seed=seed, replicate=replicate, serve=serve
-    )
+async def _again(setup: Setup, files: Files, same: Mapping[str, Any], replicate: int) -> StageOutcome:
+    return await setup.evaluator.measure(setup.problem, files, replicate=replicate, **same)
 
 
 def _show_price(setup: Setup, screen: Screen) -> None:
@@ -336,7 +326,8 @@ def largest_call_usd(setup: Setup) -> float | None:
 def largest_cost(setup: Setup, ceiling: float) -> str:
     """Says what a run of so many candidates can cost at most."""
     candidates, proposing = setup.budget.candidates or 0, setup.proposing
-    calls = candidates * (max(proposing.turns, proposing.drafts if setup.draws_several else 0) + proposing.judge)
+    several = setup.search_settings["strategy"].operators.may_draw(BEST_OF)
+    calls = candidates * (max(proposing.turns, proposing.drafts if several else 0) + proposing.judge)
     more = ", those that evaluations make aside" if _asks_a_model(setup.problem) else ""
     return f"{candidates} candidates, {calls} calls like the first at most, can cost up to ${ceiling * calls:.2f}{more}"
 

@@ -75,7 +75,8 @@ class Proposals:
         embeds: bool = False,
         vectors: Sequence[tuple[int, str]] = (),
     ):
-        self._problem, self._search, self._rules, self._converses = problem, search, rules, converses
+        rules = rules if converses else replace(rules, turns=1, drafts=1, judge=False)
+        self._problem, self._search, self._rules = problem, search, rules
         self._calls, self._writer, self._write = calls, writer, write
         self._candidates, self._files = candidates, files
         self._fingerprints = fingerprints
@@ -83,8 +84,9 @@ class Proposals:
         self._index = Index(min(degrees)) if min(degrees) < 1.0 else None
         self._embeds = embeds
         self._vectors = deque([(candidate, vector_of(text)) for candidate, text in vectors], maxlen=VECTORS)
-        for candidate, known in sketches:
-            self._note_sketch(candidate, known)
+        if self._index is not None:
+            for candidate, known in sketches:
+                self._index.add(candidate, tuple(known))
 
     # ------------------------------------------------------------ answers
 
@@ -104,7 +106,7 @@ class Proposals:
         try:
             edited = self.edited(flight, text)
             draft.files, draft.title, draft.hypothesis = edited.files, edited.title, edited.hypothesis
-            if len(flight.drafts) + 1 < self._most(request):
+            if len(flight.drafts) + 1 < self._rules.most(request.operator):
                 self._mark_duplicate(request.id, draft)
         except EditError as error:
             draft.status, draft.reason = Status.EDIT_FAILED, str(error)
@@ -117,16 +119,11 @@ class Proposals:
 
     def wants_outcome(self, flight: InFlight) -> bool:
         """Says whether the newest draft is to be run through the first stage before the proposal goes on."""
-        request = _request(flight)
-        return self._rules.wants_outcome(request.operator, flight.drafts, self._most(request))
+        return self._rules.wants_outcome(_request(flight).operator, flight.drafts)
 
     def goes_on(self, flight: InFlight) -> bool:
         """Says whether one more call follows."""
-        request = _request(flight)
-        return self._rules.goes_on(request.operator, flight.drafts, self._most(request))
-
-    def _most(self, request: ProposalRequest) -> int:
-        return self._rules.most(request.operator, self._converses)
+        return self._rules.goes_on(_request(flight).operator, flight.drafts)
 
     def edited(self, flight: InFlight, text: str) -> Edited:
         """Applies an answer to the program that it changes. Raises EditError."""
@@ -173,7 +170,7 @@ class Proposals:
             reason=draft.reason,
             outcome=draft.outcome,
             reintroduced=again,
-            last=number + 2 >= self._most(request),
+            last=number + 2 >= self._rules.most(request.operator),
             operator=request.operator,
         )
 
@@ -193,7 +190,7 @@ class Proposals:
             return None
         if self._embeds and EMBED not in flight.said:
             return EMBED
-        asks = self._rules.judge and self._converses and NOVELTY not in flight.said
+        asks = self._rules.judge and NOVELTY not in flight.said
         return NOVELTY if asks and not self._no_news(flight) and self._like(flight) is not None else None
 
     async def ask_about(self, flight: InFlight) -> Completion | ProviderError | OutOfMoney | None:
@@ -202,10 +199,8 @@ class Proposals:
         if purpose == EMBED:
             prompt = Prompt(system="", user="\n\n".join(draft.files[path] for path in sorted(draft.files)))
         else:
-            known = self._files(self._like(flight) or 0)
-            prompt = novelty_prompt(
-                self._problem, draft.files, known, entropy(self._search.seed, "novelty", request.id)
-            )
+            known, seed = self._files(self._like(flight) or 0), entropy(self._search.seed, "novelty", request.id)
+            prompt = novelty_prompt(self._problem, draft.files, known, seed)
         found = await self._calls.complete(request.id, prompt, purpose=purpose or NOVELTY)
         if isinstance(found, Completion | ProviderError):
             flight.said[purpose or NOVELTY] = found.text if isinstance(found, Completion) else ""
@@ -216,9 +211,14 @@ class Proposals:
         request = _request(flight)
         files = chosen(request.operator, flight.drafts).files
         near = self._index.near(self._index.sketch(files)) if self._index else []
-        alike = {c: similarity(files, self._files(c)) for c in near if self._search.knew(request.id, c)}
-        nearest = max(alike, key=lambda c: (alike[c], -c), default=None)
-        return nearest if nearest is not None and alike[nearest] >= self._rules.judge_from else None
+        nearest, degree = self._nearest(files, [known for known in near if self._search.knew(request.id, known)])
+        return nearest if degree >= self._rules.judge_from else None
+
+    def _nearest(self, files: Files, near: Sequence[int]) -> tuple[int | None, float]:
+        """Returns which of some candidates is most like a text (of equals the first), and to which degree."""
+        alike = {candidate: similarity(files, self._files(candidate)) for candidate in near}
+        nearest = max(alike, key=lambda candidate: (alike[candidate], -candidate), default=None)
+        return nearest, alike.get(nearest or 0, 0.0)
 
     def _no_news(self, flight: InFlight) -> str:
         """Returns why the models' word rejects the choice, "" where it does not."""
@@ -279,27 +279,16 @@ class Proposals:
         if self._index is None:
             return {"fingerprint": mark}
         found = self._index.sketch(proposed.files)
-        if self._rules.similarity is not None:
-            self._mark_similar(proposed, self._index.near(found), self._rules.similarity)
-        if proposed.status is not None:
+        nearest, degree = self._nearest(proposed.files, self._index.near(found))
+        if self._rules.similarity is not None and degree >= self._rules.similarity:
+            proposed.status = Status.REJECTED
+            proposed.reason = (
+                f"not evaluated: {degree:.1%} of its tokens are those of candidate {nearest} "
+                f"(proposer.similarity={self._rules.similarity:g})"
+            )
             return {"fingerprint": mark}
         self._index.add(candidate, found)
         return {"fingerprint": mark, "sketch": list(found)}
-
-    def _mark_similar(self, proposed: Proposed, near: Sequence[int], least: float) -> None:
-        """Rejects a text that is all but the same as an earlier candidate's."""
-        alike = {candidate: similarity(proposed.files, self._files(candidate)) for candidate in near}
-        nearest = max(alike, key=lambda candidate: (alike[candidate], -candidate), default=None)
-        if nearest is not None and alike[nearest] >= least:
-            proposed.status = Status.REJECTED
-            proposed.reason = (
-                f"not evaluated: {alike[nearest]:.1%} of its tokens are those of candidate {nearest} "
-                f"(proposer.similarity={least:g})"
-            )
-
-    def _note_sketch(self, candidate: int, known: Sequence[int]) -> None:
-        if self._index is not None:
-            self._index.add(candidate, tuple(known))
 
 
 def _request(flight: InFlight) -> ProposalRequest:

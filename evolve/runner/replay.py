@@ -54,16 +54,20 @@ class Record:
                 if event.kind == "proposed" and event.data["admitted"] and to_come(event.candidate or 0, False)
             ],
             told=told,
-            confirmed={row["candidate"] for row in self._second_looks(replicates)},
+            confirmed={
+                row["candidate"]
+                for row in self.store.evaluation_rows(self.run_id)
+                if row["stage"] in replicates and row["replicate"] >= replicates[row["stage"]]
+            },
         )
-
-    def _second_looks(self, replicates: Mapping[str, int]) -> list[Row]:
-        rows = self.store.evaluation_rows(self.run_id)
-        return [row for row in rows if row["stage"] in replicates and row["replicate"] >= replicates[row["stage"]]]
 
 
 class Order:
-    """What a recorded run did next: candidates asked and told in one sequence, proposals admitted in another."""
+    """What a recorded run did next: candidates asked and told in one sequence, proposals admitted in another.
+
+    `told` are the candidates whose outcome the record has; one that was in flight at its end has none. `confirmed` were
+    looked at twice, which depends on who else was about to be told.
+    """
 
     def __init__(
         self,
@@ -72,7 +76,7 @@ class Order:
         told: set[int | None],
         confirmed: set[int],
     ):
-        self._moves, self._admissions, self._told, self._confirmed = deque(moves), deque(admissions), told, confirmed
+        self._moves, self._admissions, self.told, self.confirmed = deque(moves), deque(admissions), told, confirmed
 
     def is_next(self, kind: str, candidate: int) -> bool:
         return bool(self._moves) and self._moves[0] == (kind, candidate)
@@ -84,17 +88,9 @@ class Order:
     def ended(self) -> bool:
         return not self._moves
 
-    def was_told(self, candidate: int) -> bool:
-        """Says whether the record has the candidate's outcome; one that was in flight at its end has none."""
-        return candidate in self._told
-
-    def was_confirmed(self, candidate: int) -> bool:
-        """Says whether the candidate was looked at twice, which depends on who else was about to be told."""
-        return candidate in self._confirmed
-
-    def admission(self) -> int | None:
-        """Returns the candidate that is admitted next."""
-        return self._admissions[0] if self._admissions else None
+    def admission(self) -> int:
+        """Returns the candidate that is admitted next, 0 for none."""
+        return self._admissions[0] if self._admissions else 0
 
     def admitted(self, candidate: int) -> None:
         if candidate in self._admissions:
@@ -110,7 +106,7 @@ class Replay(Provider):
 
     def __init__(self, record: Record, like: Provider):
         self._record = record
-        self.model, self.converses = like.model, like.converses
+        self.model, self.converses, self.edits = like.model, like.converses, like.edits
         self.concurrency, self.evaluation_concurrency = like.concurrency, like.evaluation_concurrency
         self.misses = 0
         self._done: dict[tuple[Any, ...], Row] = {}

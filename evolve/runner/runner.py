@@ -182,9 +182,8 @@ class Runner:
 
     async def run(self) -> str:
         """Runs to the end; returns the run's state (finished, interrupted, paused, failed)."""
-        watching = set[asyncio.Task[None]]()
-        self._start(watching, self._beat())
-        self._start(watching, self._read_inbox())
+        heart, inbox = asyncio.create_task(self._beat()), set[asyncio.Task[None]]()
+        self._start(inbox, self._read_inbox())
         try:
             self._take_up()
             self._pump()
@@ -193,7 +192,7 @@ class Runner:
             self._done.set()  # what ends from here on starts nothing
             for test in self._tests:
                 test.close()
-            tasks = [*watching, *self._proposals, *self._evaluations]
+            tasks = [heart, *inbox, *self._proposals, *self._evaluations]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -304,7 +303,7 @@ class Runner:
         if not isinstance(request, ProposalRequest):
             raise RunError(f"the search asked for {type(request).__name__}, which this version does not carry out")
         self._in_flight[request.id] = InFlight(request=request)
-        if self._order is None or self._order.was_told(request.id):
+        if self._order is None or request.id in self._order.told:
             self._requests.append(request)
         if self._order is not None:
             self._order.done("asked", request.id)
@@ -341,13 +340,10 @@ class Runner:
 
     def _admit_answers(self) -> None:
         """Makes candidates of settled proposals: as they come, in a record's order, or ordered by id."""
-        while self._order is not None and (flight := self._in_flight.get(self._order.admission() or 0)) is not None:
-            if not self._may_admit(flight):
-                return
-            candidate = self._order.admission() or 0
-            self._order.admitted(candidate)
-            self._admit(candidate, flight)
         if self._order is not None:
+            while (flight := self._in_flight.get(next_one := self._order.admission())) and self._may_admit(flight):
+                self._order.admitted(next_one)
+                self._admit(next_one, flight)
             return
         for candidate, flight in list(self._in_flight.items()):
             if self._may_admit(flight):
@@ -527,7 +523,7 @@ class Runner:
         if flight.confirmed is not None:
             return not flight.confirmed
         due = confirm.is_due(result, self.search.score(best) if best else None)
-        if not (due if self._order is None else self._order.was_confirmed(candidate)):
+        if not (due if self._order is None else candidate in self._order.confirmed):
             return False
         if len(self._evaluations) < self.evaluator.slots:
             flight.confirmed = False
@@ -710,7 +706,7 @@ class Runner:
                 if self._order is not None:
                     self._order.admitted(candidate)
                 self._enter(candidate, flight, flight.proposed)
-            elif flight.request is not None and (self._order is None or self._order.was_told(candidate)):
+            elif flight.request is not None and (self._order is None or candidate in self._order.told):
                 for call, text in flight.answers:
                     self.proposals.drafted(flight, call, text)
                 if flight.drafts:

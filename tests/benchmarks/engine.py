@@ -20,6 +20,7 @@ from evolve import config
 from evolve.lineage import Run
 from evolve.llm.scripted import Scripted
 from evolve.population import Store, Writer, create_run
+from evolve.proposer import Proposing
 from evolve.runner.budget import Budget, Spent
 from evolve.runner.runner import Runner
 from evolve.search import Search
@@ -104,6 +105,7 @@ def cpu_ms_per_candidate(folder: Path, candidates: int) -> dict[str, float]:
             writer=writer,
             budget=Budget(candidates=candidates),
             spent=Spent(),
+            proposing=Proposing(turns=1),
         )
         writer.start()
         first = await Instant().evaluate(setup.problem, setup.problem.initials[0], on_stage=lambda outcome: None)

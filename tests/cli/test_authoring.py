@@ -108,3 +108,12 @@ def test_the_feedback_and_texts_of_several_instances_reach_the_prompt(
     user = json.loads(shown(["prompt", "./mine", "--json"], capsys))["user"]
     assert "Feedback:\ncase 0: 0 items left\ncase 1: 1 items left\ncase 2: 2 items left" in user
     assert user.count("log (text, 6 bytes):\n```\na line\n```") == 3
+
+
+def test_a_run_from_nothing_without_a_best_has_a_next_prompt(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "initial.py").unlink()
+    (folder / "problem.yaml").write_text("entry: f\nedit: [initial.py]\n")
+    words = ["problem=./mine", "llm=command", "llm.command=/bin/false", "llm.attempts=1", "budget.candidates=1"]
+    dispatch(["run", *words, "run_dir=r", "evaluator.workers=1"])
+    capsys.readouterr()
+    assert "## Parent" not in json.loads(shown(["prompt", "r", "--json"], capsys))["user"]

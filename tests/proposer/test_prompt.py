@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from evolve.problem import Problem, Stage
 from evolve.proposer import build, reintroduced, tokens
-from evolve.proposer.prompt import Block, fitted, number, render
-from evolve.proposer.shown import digits, trimmed
+from evolve.proposer.prompt import Block, fitted, render
+from evolve.proposer.shown import digits, number, trimmed
 from evolve.types import Artifact, Candidate, Prompt, Status
 
 GOLDEN = Path(__file__).parents[1] / "golden"

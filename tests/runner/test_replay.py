@@ -140,3 +140,11 @@ async def test_a_proposal_that_a_budget_cut_short_is_replayed_as_it_was(tmp_path
     ended = await again.start()
     assert (ended.state, ended.reason) == ("finished", "all of the record is replayed")
     assert again.export() == run.export()
+
+
+async def test_a_replay_is_asked_for_the_edits_that_the_record_was_asked_for(tmp_path):
+    run = case(tmp_path, 1)
+    await run.start()
+    run.provider.edits = "functions"  # as of a small local model
+    replay = Replay(Record(store_of(run), RUN), run.provider)
+    assert replay.edits == "functions"
