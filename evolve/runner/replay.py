@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
@@ -20,6 +21,7 @@ from evolve.types import HOLDOUT, Call, Completion, Evaluation, Files, Prompt, S
 
 PLACE = ("candidate", "purpose", "number", "stage", "replicate", "instance")
 SHOWN = 30  # lines of a difference
+MEASURED = re.compile(r"^Time used: .*$", re.M)
 RECORDED, RUN = "recorded", "run"
 
 
@@ -131,7 +133,7 @@ class Replay(Provider):
         row, text = self._done.get(place), digest(prompt.text)
         if row is None and place in self._failed:
             raise ProviderError(self._failed[place])
-        found = row if row is not None and row["prompt"] == text else self._by_prompt.get(text)
+        found = row if row is not None and self._equal(row, prompt) else self._by_prompt.get(text)
         if found is None and self._record.strict:
             raise FatalError(self._difference(row, prompt, call))
         if found is None:
@@ -143,14 +145,22 @@ class Replay(Provider):
         tokens = {name: found[name] for name in ("tokens_in", "tokens_out", "tokens_cached")}
         return Completion(text=answer, model=found["model"], cost_usd=0.0, **tokens)
 
+    def _equal(self, row: Row, prompt: Prompt) -> bool:
+        """Compares prompts but for the times that were measured, which no two runs share."""
+        if row["prompt"] == digest(prompt.text):
+            return True
+        return MEASURED.sub("", self._prompt(row)) == MEASURED.sub("", prompt.text)
+
+    def _prompt(self, row: Row) -> str:
+        return self._record.store.texts(self._record.run_id, [row["prompt"]])[row["prompt"]]
+
     def _difference(self, row: Row | None, prompt: Prompt, call: Call) -> str:
         if row is None:
             return (
                 f"replay.run={self._record.run_id}: the record has no call {_said(call)}; replay.strict=false goes on"
             )
-        recorded = self._record.store.texts(self._record.run_id, [row["prompt"]])[row["prompt"]]
         lines = difflib.unified_diff(
-            recorded.splitlines(), prompt.text.splitlines(), "recorded", "now", lineterm="", n=1
+            self._prompt(row).splitlines(), prompt.text.splitlines(), "recorded", "now", lineterm="", n=1
         )
         shown = "\n".join(islice(lines, SHOWN))
         return (
