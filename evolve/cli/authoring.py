@@ -291,8 +291,9 @@ def _next_prompt(ref: rundir.RunRef) -> Prompt:
     """Returns the prompt that a resume of the run would send next, were it asked for one more candidate."""
     run = Run(ref, ref.open())
     row = run.row()
-    run.best()  # there is nothing to propose from without one
     setup = config.build({**row["config"], "problem": row["problem_path"]})
+    if setup.problem.initials:
+        run.best()  # there is nothing to propose from without one
     launch.checked(setup, row)
     search = Search.load(run.store.events(run.run_id), **setup.search_settings)
     return _built(setup, search, None, run)
