@@ -86,7 +86,7 @@ def normalise(word: str) -> str:
     key, equals, value = word.partition("=")
     if not equals or not key:
         raise UsageError(f"{word}: not of the form KEY=VALUE; see 'evolve run --help'")
-    if key.split(".")[0] in FREE:
+    if key.split(".")[0] in FREE or key.split(".")[:2] == ["llm", "params"]:
         key = f"++{key}"
     try:
         OverridesParser.create().parse_override(f"{key}={value}")
@@ -123,6 +123,8 @@ def _one_line(error: Exception, words: Sequence[str]) -> str:
     text = str(error)
     if match := re.search(r"Could not override '([^']+)'", text):
         key = match.group(1)
+        if re.search(r"key$|secret|password", key, re.I):  # its value is not shown
+            return f"{key}: no such key; keys of providers come from the environment only (docs/models.md)"
         word = next((word for word in words if word.partition("=")[0] == key), key)
         return f"{word}: no such key; {_elsewhere(key) or nearest(key, keys())}"
     if match := re.search(r"Could not (?:find|load) '([^']+)'", text):
@@ -344,6 +346,9 @@ def _make(config: Mapping[str, Any], section: str) -> Any:
             raise cause from None
         inner = re.search(r"full_key: (\S+)", str(error))
         text = str(cause or error).strip().splitlines()[0]
+        if match := re.search(r"unexpected keyword argument '(\w+)'", text):
+            key = f"{section}.{match[1]}"
+            raise UsageError(f"{key}: no such key; {_elsewhere(key) or nearest(key, keys())}") from error
         raise UsageError(f"{section}{f'.{inner[1]}' if inner else ''}: {text}") from error
 
 

@@ -358,3 +358,18 @@ def test_a_resume_with_another_budget_keeps_the_islands():
     first = build(compose(["budget.candidates=300"]))
     again = build(resumed(first.config, ["budget.candidates=300"], ["budget.candidates=800"], []))
     assert first.search_settings["islands"] == again.search_settings["islands"] == 3
+
+
+def test_further_parameters_of_a_model_can_be_set():
+    words = ["llm=litellm", "llm.model=openai/x", "llm.params={top_p: 0.9}", "llm.params.seed=3"]
+    assert compose(words)["llm"]["params"] == {"top_p": 0.9, "seed": 3}
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [("llm.params.top_p=0.9", "llm.params: no such key; llm=litellm has it"), ("llm.api_key=hunter2", "from the env")],
+)
+def test_what_is_no_key_is_told_without_its_value(word, said):
+    with pytest.raises(UsageError, match=said) as caught:
+        build(compose([word]))
+    assert "hunter2" not in str(caught.value)

@@ -20,6 +20,7 @@ from evolve.llm import spool
 from evolve.llm.provider import Provider
 from evolve.runner.budget import Budget, Spent
 from evolve.runner.calls import PROPOSE, Calls
+from evolve.runner.launch import PRICE
 from evolve.runner.meter import Meter
 from evolve.types import Completion, Prompt
 
@@ -97,7 +98,7 @@ class Service:
         await self._provider.start()
         try:
             if self._usd is not None and self._provider.ceiling_usd(Prompt(system="", user="")) is None:
-                raise UsageError(f"budget.usd={self._usd:g}: {self._provider.model} has no known price; set llm.price")
+                raise UsageError(f"budget.usd={self._usd:g}: {self._provider.model} has no known price; {PRICE}")
             with self._signals():
                 await self._loop(once)
         finally:

@@ -25,15 +25,13 @@ def report(ended: Ended) -> int:
         return 1
     console.print(plain(f"\n{ended.state.capitalize()} ({ended.reason}). The run is {where}"))
     run = Run(ended.ref, ended.ref.open())
-    best = run.store.best(run.run_id) or 1
+    best = run.store.best(run.run_id)
     if (holdout := run.holdout()) is not None:
         console.print(plain(f"Hold-out: {held_out(holdout)}"), markup=False)
     more = "" if ended.state == "interrupted" else f" {_larger(ended.reason, run.row()['config']['budget'])}"
-    for command, what in (
-        (f"evolve best {where}", "the best program"),
-        (f"evolve lineage {where} {best}", "how it came about"),
-        (f"evolve resume {where}{more}", "go on"),
-    ):
+    found = [(f"evolve best {where}", "the best program"), (f"evolve lineage {where} {best}", "how it came about")]
+    none = [(f"evolve show {where} 1", "no candidate is ok: what became of the first")]
+    for command, what in [*(found if best else none), (f"evolve resume {where}{more}", "go on")]:
         console.print(f"  {command:<60}  [dim]{what}[/dim]")
     return 0 if ended.state == "finished" else 1
 

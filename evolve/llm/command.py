@@ -70,6 +70,7 @@ class Command(Provider):
         finally:
             _kill(process)
             await _ended(process)
+            process._transport.close()  # type: ignore[attr-defined]  # what was not read keeps it open, past the loop's end
         return Completion(text=text, model=self.model, tokens_in=len(prompt.text) // 4, tokens_out=len(text) // 4)
 
     def ceiling_usd(self, prompt: Prompt) -> float | None:

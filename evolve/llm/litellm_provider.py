@@ -38,6 +38,9 @@ FATAL = {
     404: "not found; check llm.model and llm.api_base",
 }
 TRANSIENT = frozenset({408, 409, 425, 429})
+NO_MODEL = re.compile(  # by which some say with status 400 that they have no such model (OpenRouter, DeepSeek, Mistral)
+    r"\b(?:invalid|unknown) model\b|not a valid model\b|\bmodel\b.{0,80}?\bnot (?:exist|found)\b", re.I
+)
 NOISE = ("`ReadOnly` qualifier", "Pydantic serializer warnings")
 PREFIX = re.compile(r"^(?:(?:litellm\.)?\w*?(?: ?Error|Exception|Timeout)(?: -|:)\s*)+")
 
@@ -69,6 +72,8 @@ class LiteLLM(Provider):
     ):
         if not model or not isinstance(model, str):
             raise UsageError("llm.model is empty; name a model such as gpt-4o, or openai/NAME with llm.api_base")
+        if api_base is not None and not re.match(r"https?://[^/]", str(api_base)):
+            raise UsageError(f"llm.api_base={api_base}: must be a URL such as http://127.0.0.1:8000/v1")
         checks.number("llm.timeout_s", timeout_s, 0.001)
         checks.number("llm.temperature", temperature, 0, or_null=True)
         checks.whole("llm.max_tokens", max_tokens, 1, or_null=True)
@@ -163,8 +168,10 @@ class LiteLLM(Provider):
         self._litellm = litellm
 
     def _access(self, litellm: Any) -> dict[str, Any]:
+        for name in [name for name, value in os.environ.items() if name.endswith("_API_KEY") and not value.strip()]:
+            del os.environ[name]  # litellm takes a blank one for a key
         missing = litellm.validate_environment(self.model)["missing_keys"]
-        keys = " or ".join(name for name in missing if name.endswith("_API_KEY") and not os.environ.get(name))
+        keys = " or ".join(name for name in missing if name.endswith("_API_KEY"))
         if self._api_base is not None:
             return {"api_base": self._api_base} | ({"api_key": "none"} if keys else {})
         if keys:
@@ -212,6 +219,8 @@ class LiteLLM(Provider):
         status = getattr(error, "status_code", None)
         if "insufficient_quota" in str(getattr(error, "body", "")):
             status = 402
+        if status == 400 and NO_MODEL.search(str(error)):
+            status = 404
         detail = one_line(PREFIX.sub("", str(error)).partition("Traceback (most")[0]) or type(error).__name__
         if status in FATAL:
             return FatalError(f"{self._where}: {FATAL[status]} ({detail})")

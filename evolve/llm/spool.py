@@ -12,6 +12,7 @@ import json
 import os
 import shlex
 import stat
+import threading
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ class Spool(Provider):
             raise UsageError(f"llm.dir={dir}: must be a folder, for example llm.dir=spool")
         self.folder = Path(dir).expanduser()
         self.tries = tries
+        self._claiming = threading.Lock()
 
     async def start(self) -> None:
         """Makes the folder, if need be, and sees that it can be written."""
@@ -80,20 +82,27 @@ class Spool(Provider):
         return None
 
     def _ask(self, prompt: Prompt, call: Call) -> None:
-        """Puts the prompt into the folder. Raises FatalError for a folder that holds another run's calls."""
-        mark = self.folder / MARK
-        try:
-            with mark.open("x", encoding="utf-8") as file:
-                file.write(call.run)
-        except FileExistsError:
-            other = mark.read_text(encoding="utf-8", errors="replace").strip()
-            if other != call.run:
-                raise FatalError(
-                    f"llm.dir={self.folder}: holds the calls of run {other}, not of {call.run}; choose another folder"
-                ) from None
+        """Puts the prompt into the folder."""
+        with self._claiming:
+            self._claim(call.run)
         path = prompt_path(self.folder, call.id)
         if not path.exists():
             put(path, prompt.text + self._offer(call))
+
+    def _claim(self, run: str) -> None:
+        """Marks the folder as the run's. Raises FatalError where it holds another run's calls."""
+        mark = self.folder / MARK
+        try:
+            with mark.open("x", encoding="utf-8") as file:
+                file.write(run)
+        except FileExistsError:
+            other = mark.read_text(encoding="utf-8", errors="replace").strip()
+            if not other:  # whoever made it was killed before it was written
+                put(mark, run)
+            elif other != run:
+                raise FatalError(
+                    f"llm.dir={self.folder}: holds the calls of run {other}, not of {run}; choose another folder"
+                ) from None
 
     def _offer(self, call: Call) -> str:
         """Returns what tells how a draft can be tried, where that is possible."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
@@ -21,6 +22,7 @@ from evolve.types import HOLDOUT, Call, Completion, Evaluation, Files, Prompt, S
 
 PLACE = ("candidate", "purpose", "number", "stage", "replicate", "instance")
 SHOWN = 30  # lines of a difference
+MEASURED = re.compile(r"^Time used: .*$", re.M)
 RECORDED, RUN = "recorded", "run"
 
 
@@ -130,7 +132,7 @@ class Replay(Provider):
             raise ProviderError(self._failed[place])
         if row is None and self._ended_before(call):
             raise ProviderError(f"replay: the record's proposal ended before the call {_said(call)}")
-        found = row if row is not None and row["prompt"] == text else self._by_prompt.get(text)
+        found = row if row is not None and self._equal(row, prompt) else self._by_prompt.get(text)
         if found is None and self._record.strict:
             raise FatalError(self._difference(row, prompt, call))
         if found is None:
@@ -148,14 +150,22 @@ class Replay(Provider):
         later = call.purpose in (NOVELTY, EMBED) or (call.purpose == PROPOSE and call.number > 0)
         return later and tuple(getattr(before, name) for name in PLACE) in self._done
 
+    def _equal(self, row: Row, prompt: Prompt) -> bool:
+        """Compares prompts but for the times that were measured, which no two runs share."""
+        if row["prompt"] == digest(prompt.text):
+            return True
+        return MEASURED.sub("", self._prompt(row)) == MEASURED.sub("", prompt.text)
+
+    def _prompt(self, row: Row) -> str:
+        return self._record.store.texts(self._record.run_id, [row["prompt"]])[row["prompt"]]
+
     def _difference(self, row: Row | None, prompt: Prompt, call: Call) -> str:
         if row is None:
             return (
                 f"replay.run={self._record.run_id}: the record has no call {_said(call)}; replay.strict=false goes on"
             )
-        recorded = self._record.store.texts(self._record.run_id, [row["prompt"]])[row["prompt"]]
         lines = difflib.unified_diff(
-            recorded.splitlines(), prompt.text.splitlines(), "recorded", "now", lineterm="", n=1
+            self._prompt(row).splitlines(), prompt.text.splitlines(), "recorded", "now", lineterm="", n=1
         )
         shown = "\n".join(islice(lines, SHOWN))
         return (

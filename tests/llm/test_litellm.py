@@ -55,6 +55,7 @@ def test_importing_the_module_does_not_import_litellm():
         ),
         ({"price": 3}, "llm.price=3 must give input_usd_per_mtok"),
         ({"temperature": "hot"}, "llm.temperature=hot: must be a number"),
+        ({"api_base": "localhost:8000"}, "llm.api_base=localhost:8000: must be a URL"),
         ({"params": 3}, "llm.params=3: must be a mapping"),
         ({"requests_per_minute": 0}, "llm.requests_per_minute=0: must be a number"),
         ({"params": {"api_key": "x"}}, r"llm\.params\.api_key .* come from the environment"),
@@ -311,6 +312,21 @@ async def test_a_missing_key_is_one_line_that_names_the_variable(model, variable
         await LiteLLM(model=model).start()
     expected = f"llm.model={model}: {variables} is not set; export it (keys come from the environment only)"
     assert str(caught.value) == expected
+
+
+@integration
+@pytest.mark.parametrize("blank", ["", " "])
+async def test_a_blank_key_is_a_missing_key(monkeypatch, blank):
+    monkeypatch.setenv("OPENAI_API_KEY", blank)
+    with pytest.raises(FatalError, match="OPENAI_API_KEY is not set"):
+        await LiteLLM(model="gpt-4o").start()
+
+
+@integration
+@pytest.mark.parametrize("message", ["a/b is not a valid model ID", "Model Not Exist", "Invalid model: a"])
+async def test_a_model_that_is_refused_by_status_400_is_fatal(message):
+    with pytest.raises(FatalError, match=message):
+        await ask(Reply(status=400, message=message))
 
 
 @integration

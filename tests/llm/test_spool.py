@@ -179,3 +179,22 @@ async def test_a_file_is_read_back_into_the_prompt_that_it_was_made_of(tmp_path)
     assert list(spool.pending(tmp_path)) == [41] and list(spool.pending(tmp_path, {41})) == []
     (tmp_path / "000042.prompt.md").write_text("nothing but this")
     assert spool.asked(tmp_path, 42) == Prompt(system="", user="nothing but this")
+
+
+async def test_calls_that_claim_a_folder_at_once_are_of_one_run(tmp_path):
+    """The first one's mark was once seen by the others before its name was in it, and taken for another run's."""
+    made = Spool(str(tmp_path))
+    await made.start()
+    waiting = [asyncio.create_task(made.complete(PROMPT, call=replace(CALL, id=i))) for i in range(20)]
+    while len(list(tmp_path.glob("*.prompt.md"))) < 20 and not any(task.done() for task in waiting):
+        await asyncio.sleep(0.002)
+    assert not any(task.done() for task in waiting)
+    for task in waiting:
+        task.cancel()
+
+
+async def test_a_mark_without_a_name_is_nobody_s(tmp_path):
+    (tmp_path / spool.MARK).touch()
+    waiting, path = await asked(tmp_path)
+    assert path.exists() and (tmp_path / spool.MARK).read_text() == "pack-1"
+    waiting.cancel()

@@ -11,7 +11,7 @@ from evolve.llm.scripted import Scripted
 from evolve.proposer import Proposing
 from evolve.runner.budget import Budget
 from evolve.runner.replay import RECORDED, Record, Recorded, Replay
-from evolve.types import Call, Prompt, StageOutcome, Status
+from evolve.types import SEPARATOR, Call, Prompt, StageOutcome, Status
 from tests.runner.driving import RUN, Case, Judging, Slow, answer, case, outcomes, rewrite, store_of, value_of
 
 
@@ -148,3 +148,20 @@ async def test_a_replay_is_asked_for_the_edits_that_the_record_was_asked_for(tmp
     run.provider.edits = "functions"  # as of a small local model
     replay = Replay(Record(store_of(run), RUN), run.provider)
     assert replay.edits == "functions"
+
+
+async def test_times_that_were_measured_are_no_difference(tmp_path):
+    run = case(tmp_path / "first", 5)
+    await run.start()
+    replay = Replay(Record(store_of(run), RUN), run.provider)
+    await replay.start()
+    row = next(row for row in store_of(run).call_rows(RUN) if row["candidate"] == 2)
+    text = replay._prompt(row)
+    recorded = f"{text}\nTime used: main: 0.2 s of 5 s.\n"
+    replay._prompt = lambda row: recorded
+    call = Call(id=9, candidate=2)
+    now = Prompt(system="", user=recorded.replace("0.2 s", "0.3 s"))
+    system, _, user = now.user.partition(SEPARATOR)
+    assert await replay.complete(Prompt(system=system, user=user), call=call)
+    with pytest.raises(FatalError, match="is not the recorded one"):
+        await replay.complete(Prompt(system=system, user=user.replace("5 s", "5 s!") + "?"), call=call)
