@@ -11,7 +11,7 @@ import math
 import re
 import tokenize
 import zlib
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -40,12 +40,14 @@ def tokens_of(path: str, text: str) -> list[str]:
 
 def shingles(files: Files) -> frozenset[int]:
     """Returns the hashes (32 bits, the same in every process) of all runs of five tokens in each file."""
-    found: set[int] = set()
-    for path, text in files.items():
-        tokens = tokens_of(path, text)
-        runs = range(max(len(tokens) - WIDTH + 1, min(len(tokens), 1)))
-        found.update(zlib.crc32("\0".join(tokens[i : i + WIDTH]).encode("utf-8", "surrogatepass")) for i in runs)
-    return frozenset(found)
+    return frozenset().union(*(_shingles(path, text) for path, text in files.items()))
+
+
+@lru_cache(maxsize=64)
+def _shingles(path: str, text: str) -> frozenset[int]:
+    tokens = tokens_of(path, text)
+    runs = range(max(len(tokens) - WIDTH + 1, min(len(tokens), 1)))
+    return frozenset(zlib.crc32("\0".join(tokens[i : i + WIDTH]).encode("utf-8", "surrogatepass")) for i in runs)
 
 
 def similarity(a: Files, b: Files) -> float:
