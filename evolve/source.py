@@ -7,6 +7,7 @@ import symtable
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from textwrap import dedent
 from types import CodeType
 
@@ -66,6 +67,7 @@ class Module:
     units: tuple[Unit, ...]
 
     @classmethod
+    @lru_cache(maxsize=128)
     def read(cls, text: str, indented: bool = False) -> Module | None:
         """Returns the module of a text, which may be `indented` as a whole; None where it is no Python."""
         for one in dict.fromkeys((text, dedent(text) if indented else text)):

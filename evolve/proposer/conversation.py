@@ -78,9 +78,9 @@ class Proposing:
         for name in ("similarity", "judge_from", "embedding_similarity"):
             value = getattr(self, name)
             checks.number(f"proposer.{name}", value, 0.01, or_null=name == "similarity")
-            if value is not None and not 0.64 <= value < 1:
+            if value is not None and not 0.78 <= value < 1:
                 raise UsageError(
-                    f"proposer.{name}={value}: must be from 0.64 to below 1, the similarity of equal texts"
+                    f"proposer.{name}={value}: must be from 0.78 to below 1, the similarity of equal texts"
                 )
         for temperature in self.temperatures:
             checks.number("proposer.temperatures", temperature, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 from evolve.types import Candidate, Files
@@ -14,8 +15,13 @@ SHOWN = 12
 
 def substantive(files: Files) -> list[str]:
     """Returns the lines that say something, without white space around them: no blank, short ones or mere signs."""
-    lines = (line.strip() for path in sorted(files) for line in files[path].splitlines())
-    return list(dict.fromkeys(line for line in lines if len(line) >= LEAST_CHARS and re.search(r"\w{3}", line)))
+    return list(dict.fromkeys(line for path in sorted(files) for line in _lines(files[path])))
+
+
+@lru_cache(maxsize=512)
+def _lines(text: str) -> tuple[str, ...]:
+    stripped = (line.strip() for line in text.splitlines())
+    return tuple(line for line in stripped if len(line) >= LEAST_CHARS and re.search(r"\w{3}", line))
 
 
 def _latest(line_of_descent: Sequence[Candidate]) -> dict[str, int]:

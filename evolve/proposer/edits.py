@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from textwrap import dedent
 
 from evolve.problem import TEXT
@@ -261,6 +262,7 @@ def fingerprint(files: Files) -> str:
     return hashlib.sha256("\1".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
+@lru_cache(maxsize=512)
 def _normalised(path: str, text: str) -> str:
     if path.endswith(".py"):
         try:

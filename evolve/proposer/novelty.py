@@ -18,7 +18,7 @@ import numpy as np
 from evolve.types import Files
 
 WIDTH = 5  # tokens of a shingle
-BANDS = 3
+BANDS = 2
 RECALL = 0.95  # the least probability that two texts just as similar as the threshold share a band
 TOKEN = re.compile(r"\w+|[^\w\s]")
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
@@ -57,10 +57,10 @@ def similarity(a: Files, b: Files) -> float:
 
 
 def rows(threshold: float) -> int:
-    """Returns how many values a band holds, so that texts as similar as the threshold share one of three in 95 %."""
+    """Returns how many values a band holds, so that texts as similar as the threshold share one of two in 95 %."""
     found = math.floor(math.log(1 - (1 - RECALL) ** (1 / BANDS)) / math.log(threshold)) if 0 < threshold < 1 else 0
     if found < 1:
-        raise ValueError(f"similarity={threshold}: must lie between 0.64 and 1, 1 excluded")
+        raise ValueError(f"similarity={threshold}: must lie between 0.78 and 1, 1 excluded")
     return found
 
 

@@ -176,7 +176,7 @@ async def test_a_budget_that_ends_in_a_conversation_settles_what_was_drafted(tmp
         value = float(prompt.seed[-1])
         return rewrite(value if prompt.turns or prompt.operator == "novelty" else -value)
 
-    run = case(tmp_path, script, judge=judge, judge_from=0.64)
+    run = case(tmp_path, script, judge=judge, judge_from=0.78)
     run.budget, run.evaluator = Budget(candidates=None, tokens=tokens), Judging(1, outcomes, latency=lambda c: 7)
     assert (await run.start()).state == "finished"
     drafted = {row["candidate"] for row in store_of(run).draft_rows(RUN)}
