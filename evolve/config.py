@@ -26,6 +26,7 @@ from evolve import checks
 from evolve.errors import EvolveError, UsageError
 from evolve.llm.embedder import Embedder
 from evolve.llm.provider import Provider
+from evolve.llm.redact import SECRET
 from evolve.population import Store, absolute, file_url
 from evolve.population.store import Row
 from evolve.problem import Problem, load_problem
@@ -41,6 +42,7 @@ from evolve.search.selectors import MECHANICAL, OPERATORS, PYTHON_ONLY
 CONFIGS = "configs"  # the package of the YAML files; named here only
 FREE = ("param", "stage")  # sections whose keys are the problem's own
 RESUMABLE = ("budget", "llm", "evaluator")
+SECRET_HEADER = re.compile("key|token|secret|password|auth|cookie", re.IGNORECASE)
 REPLAY = "evolve.runner.replay.Replay"
 REPLAYED = ("problem", "param", "stage", "seed", "selection", "schedule", "proposer", "budget")  # taken from the record
 GROUPS = ("llm", "proposer", "evaluator", "database", "selection", "schedule", "budget")
@@ -57,7 +59,30 @@ def compose(words: Sequence[str], config_dirs: Sequence[str] = ()) -> dict[str, 
     overrides = [normalise(word) for word in words]
     with _composing(config_dirs), translated(words):
         config = hydra_compose("config", overrides=[*_searchpath(config_dirs), *overrides])
-        return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
+        resolved, written = (OmegaConf.to_container(config, resolve=resolve) for resolve in (True, False))
+        return _kept_out(resolved, written)  # type: ignore[no-any-return]
+
+
+def _kept_out(resolved: Any, written: Any) -> Any:
+    """Returns a configuration in which what comes from the environment stays a reference: it is stored, and may be a secret."""
+    if isinstance(resolved, dict):
+        return {name: _kept_out(value, written[name]) for name, value in resolved.items()}
+    if isinstance(resolved, list):
+        return [_kept_out(value, one) for value, one in zip(resolved, written, strict=True)]
+    return written if isinstance(written, str) and "${oc.env:" in written else resolved
+
+
+def _check_no_secret(value: Any, path: str) -> None:
+    """Raises UsageError for a secret that is written out: a configuration is stored."""
+    if isinstance(value, dict | list):
+        for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            _check_no_secret(inner, f"{path}.{name}" if isinstance(value, dict) else f"{path}[{name}]")
+    elif isinstance(value, str) and "${oc.env:" not in value:
+        header = ".extra_headers." in path and SECRET_HEADER.search(path.rpartition(".")[2])
+        if header or SECRET.search(value):
+            raise UsageError(
+                f"{path}: looks like a secret, and would be stored; write ${{oc.env:NAME}} and export NAME"
+            )
 
 
 @contextmanager
@@ -323,6 +348,8 @@ def _check_no_reports(problem: Problem) -> None:
 
 def _check(config: Mapping[str, Any]) -> None:
     checks.whole("seed", config["seed"], 0)
+    _check_no_secret(config["llm"], "llm")
+    _check_no_secret(config["proposer"], "proposer")
     if config["on_existing"] not in ("error", "resume"):
         raise UsageError(f"on_existing={config['on_existing']}: must be error or resume")
     for section in FREE:

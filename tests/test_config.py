@@ -373,3 +373,24 @@ def test_what_is_no_key_is_told_without_its_value(word, said):
     with pytest.raises(UsageError, match=said) as caught:
         build(compose([word]))
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("word", "path"),
+    [
+        ("llm.params={extra_headers: {X-Api-Key: abc12345}}", "llm.params.extra_headers.X-Api-Key"),
+        ("llm.api_base=http://user:pw@host/v1", "llm.api_base"),
+        ("llm.api_base=http://host/v1?key=abcdefgh", "llm.api_base"),
+    ],
+)
+def test_a_secret_that_would_be_stored_is_refused(word, path):
+    said = unbuilt("llm=litellm", "llm.model=openai/m", word)
+    assert said.startswith(f"{path}: looks like a secret") and "abc" not in said and "pw" not in said
+
+
+def test_what_comes_from_the_environment_is_stored_as_a_reference(monkeypatch):
+    monkeypatch.setenv("GATE", "abc12345")
+    words = ["llm=litellm", "llm.model=openai/m", "llm.params={extra_headers: {X-Api-Key: '${oc.env:GATE}'}}"]
+    composed = compose(words)
+    assert composed["llm"]["params"] == {"extra_headers": {"X-Api-Key": "${oc.env:GATE}"}}
+    assert build(composed).provider._params == {"extra_headers": {"X-Api-Key": "abc12345"}}
