@@ -84,7 +84,7 @@ def test_five_kills_lose_nothing(tmp_path: Path, llm: tuple[str, Path]) -> None:
     arrived = [json.loads(line)["call"] for line in log.read_text().splitlines()]
     assert len(arrived) == len(set(arrived))
     assert set(arrived) <= {f"{run.run_id}/{row['id']}" for row in rows}
-    done = [row["candidate"] for row in rows if row["state"] == "done"]
+    done = [(row["candidate"], row["number"]) for row in rows if row["state"] == "done"]
     assert len(done) == len(set(done))
     assert sum(row["state"] == "lost" for row in rows) <= 5 * slots
     assert not any(row["state"] == "sent" for row in rows)
@@ -181,7 +181,7 @@ def test_through_a_model(tmp_path: Path, llm: tuple[str, Path]) -> None:
     ok("run", "budget.candidates=20", *model, "run_dir=R", cwd=tmp_path)
     counted(tmp_path / "R", 20)
     status = evolve_json("status", "R", cwd=tmp_path)
-    assert status["llm"]["calls"] == 20 == requests(log) and status["llm"]["tokens_in"] > 0
+    assert 20 <= status["llm"]["calls"] == requests(log) and status["llm"]["tokens_in"] > 0
     assert status["llm"]["cost_usd"] is None
 
 
