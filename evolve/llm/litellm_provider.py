@@ -37,6 +37,9 @@ FATAL = {
     403: "access was denied; check the key's permissions",
     404: "not found; check llm.model and llm.api_base",
 }
+UNBILLED = frozenset(
+    {"APIStatusError", "HTTPStatusError", "ConnectError", "ConnectTimeout", "PoolTimeout"}
+)  # openai, httpx
 TRANSIENT = frozenset({408, 409, 425, 429})
 NO_MODEL = re.compile(  # by which some say with status 400 that they have no such model (OpenRouter, DeepSeek, Mistral)
     r"\b(?:invalid|unknown) model\b|not a valid model\b|\bmodel\b.{0,80}?\bnot (?:exist|found)\b", re.I
@@ -228,10 +231,7 @@ class LiteLLM(Provider):
         if isinstance(error, self._litellm.UnsupportedParamsError):
             return (ProviderError if self._asked(prompt) else FatalError)(text)  # a candidate's own words stop no run
         if isinstance(status, int) and (status in TRANSIENT or status >= 500):
-            cut_off = isinstance(
-                error, self._litellm.APIConnectionError
-            )  # perhaps after the provider had done its work
-            return TransientError(text, retry_after_s=_retry_after_s(error), may_be_billed=cut_off)
+            return TransientError(text, retry_after_s=_retry_after_s(error), may_be_billed=not _came_to_nothing(error))
         return ProviderError(text)
 
 
@@ -294,6 +294,21 @@ def _cached(answer: Any) -> int:
     usage = getattr(answer, "usage", None)
     details = getattr(usage, "prompt_tokens_details", None)
     return getattr(details, "cached_tokens", None) or getattr(usage, "cache_read_input_tokens", None) or 0
+
+
+def _came_to_nothing(error: BaseException | None) -> bool:
+    """Says whether the provider is known to have done no work: it refused with a status, or was not reached at all.
+
+    An answer that was cut off, or that is no answer, may have been paid for; litellm calls all of that a status 500.
+    """
+    if getattr(error, "status_code", None) in TRANSIENT:
+        return True
+    while error is not None:
+        litellms = type(error).__module__.startswith("litellm")  # its own types say no more than their status
+        if not litellms and any(kind.__name__ in UNBILLED for kind in type(error).__mro__):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _retry_after_s(error: Exception) -> float | None:

@@ -207,16 +207,27 @@ async def test_an_answer_used_up_by_reasoning_is_kept():
 @integration
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 529])
 async def test_faults_that_pass_are_transient_and_not_retried(status):
-    with pytest.raises(TransientError, match=rf"^llm.model=openai/test at http://127.\S+: {status}: scripted error$"):
+    message = rf"^llm.model=openai/test at http://127.\S+: {status}: scripted error$"
+    with pytest.raises(TransientError, match=message) as caught:
         await ask(Reply(status=status))
+    assert not caught.value.may_be_billed
 
 
 @integration
-@pytest.mark.parametrize("fault", ["malformed", "empty", "drop"])
-async def test_answers_that_are_none_are_transient(fault):
+@pytest.mark.parametrize("fault", ["malformed", "empty", "drop", "cut"])
+async def test_answers_that_are_none_are_transient_and_may_be_billed(fault):
     with pytest.raises(TransientError) as caught:
         await ask(Reply(fault=fault))
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and caught.value.may_be_billed
+
+
+@integration
+async def test_what_reached_nobody_is_not_billed():
+    provider = LiteLLM(model="openai/test", api_base="http://127.0.0.1:9/v1")
+    await provider.start()
+    with pytest.raises(TransientError) as caught:
+        await provider.complete(PROMPT, call=Call(id=1))
+    assert not caught.value.may_be_billed
 
 
 @integration
