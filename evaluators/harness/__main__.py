@@ -22,6 +22,7 @@ from . import session, tree, wire
 from .guard import Guard
 
 PACKET = 1 << 18
+EXITING = 0x4  # a flag in /proc/PID/stat (PF_EXITING)
 
 
 class Zygote:
@@ -139,9 +140,20 @@ def main() -> None:
 def _orphaned(parent: int) -> bool:
     """Says whether the worker is dead: its channel closes a moment earlier; SIGTERM tells its end, and its wish."""
     until = time.monotonic() + 1.0
-    while os.getppid() == parent and not tree.terminations and time.monotonic() < until:
+    while os.getppid() == parent and time.monotonic() < until:
+        if tree.terminations and not _is_ending(parent):
+            break
         time.sleep(0.002)
     return os.getppid() not in (0, parent)
+
+
+def _is_ending(process: int) -> bool:
+    """Says whether a process is on its way out: its death is told when its first thread ends, others may still be ending."""
+    try:
+        with open(f"/proc/{process}/stat", encoding="ascii", errors="replace") as file:
+            return bool(int(file.read().rpartition(")")[2].split()[6]) & EXITING)
+    except OSError:
+        return True
 
 
 def _remove_home(home: str) -> None:
