@@ -32,10 +32,11 @@ from evolve.population.store import Row
 from evolve.problem import Problem, load_problem
 from evolve.proposer import Proposing
 from evolve.runner.budget import Budget
-from evolve.runner.launch import Setup, checked
+from evolve.runner.evaluator import Evaluator
+from evolve.runner.launch import checked
 from evolve.runner.replay import RECORDED, Record, Recorded, Replay
 from evolve.runner.rundir import find
-from evolve.runner.runner import Evaluator
+from evolve.runner.setup import Setup
 from evolve.search import Schedule, Strategy, rules
 from evolve.search.selectors import MECHANICAL, OPERATORS, PYTHON_ONLY
 

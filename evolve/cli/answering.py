@@ -20,8 +20,8 @@ from evolve.llm import spool
 from evolve.llm.provider import Provider
 from evolve.runner.budget import Budget, Spent
 from evolve.runner.calls import PROPOSE, Calls
-from evolve.runner.launch import PRICE
 from evolve.runner.meter import Meter
+from evolve.runner.plan import PRICE
 from evolve.types import Completion, Prompt
 
 SERVES = ("litellm", "ensemble", "local", "command")

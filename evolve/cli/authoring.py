@@ -27,8 +27,8 @@ from evolve.problem import Problem, find_problem, load_problem, problem_names
 from evolve.proposer import tokens
 from evolve.runner import confirm, launch, rundir
 from evolve.runner.asks import alone
-from evolve.runner.launch import Setup
 from evolve.runner.proposals import first_prompt, needed
+from evolve.runner.setup import Setup
 from evolve.search import Search
 from evolve.search.thresholds import Thresholds, rules
 from evolve.types import Candidate, Evaluation, Files, Prompt, ProposalRequest, Status

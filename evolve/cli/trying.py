@@ -39,13 +39,13 @@ def try_(arguments: argparse.Namespace) -> int:
 
 
 def _asked(run: Run, body: dict[str, Any]) -> Any:
-    """Leaves the wish and waits for its answer. Raises RunError where nobody runs the run."""
-    wish = run.store.put(run.run_id, "try", body)
+    """Leaves the message and waits for its answer. Raises RunError where nobody runs the run."""
+    message = run.store.put(run.run_id, "try", body)
     try:
-        while (found := run.store.answered(wish)) is None:
+        while (found := run.store.answered(message)) is None:
             if (state := run.state()) not in ("running", "paused"):
                 raise RunError(f"run {run.run_id} is {state}: nobody is there to try it; 'evolve resume' goes on")
             time.sleep(EVERY_S)
         return found
     finally:
-        run.store.withdraw(wish)
+        run.store.withdraw(message)

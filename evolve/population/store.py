@@ -372,23 +372,23 @@ class Store:
     # ------------------------------------------------------------ the inbox
 
     def put(self, run_id: str, kind: str, body: Mapping[str, Any]) -> int:
-        """Leaves a wish for the run's runner; returns its id. The one thing that others than the runner write."""
+        """Leaves a message for the run's runner; returns its id. The one thing that others than the runner write."""
         with self.translated(), self.writers.begin() as connection:
             made = connection.execute(sa.insert(inbox).values(run_id=run_id, kind=kind, body=dict(body)))
             return int(made.inserted_primary_key[0])  # type: ignore[index]
 
-    def wishes(self, run_id: str) -> list[Row]:
-        """Returns the wishes that nobody has answered, oldest first."""
+    def inbox(self, run_id: str) -> list[Row]:
+        """Returns the messages that nobody has answered, oldest first."""
         waiting = (inbox.c.run_id == run_id) & inbox.c.answer.is_(None)
         return self._all(select(inbox).where(waiting).order_by(inbox.c.id))
 
-    def withdraw(self, wish: int) -> None:
+    def withdraw(self, message: int) -> None:
         with self.translated(), self.writers.begin() as connection:
-            connection.execute(sa.delete(inbox).where(inbox.c.id == wish))
+            connection.execute(sa.delete(inbox).where(inbox.c.id == message))
 
-    def answered(self, wish: int) -> Any:
-        """Returns the answer to a wish, None where there is none yet."""
-        return self._scalar(select(inbox.c.answer).where(inbox.c.id == wish))
+    def answered(self, message: int) -> Any:
+        """Returns the answer to a message, None where there is none yet."""
+        return self._scalar(select(inbox.c.answer).where(inbox.c.id == message))
 
     def last_ids(self, run_id: str) -> tuple[int, int]:
         """Returns the largest call id and evaluation id, 0 where there are none."""

@@ -226,9 +226,9 @@ class Writer:
         """Makes a draft's evaluation the candidate's own, which then need not run again."""
         return [(self._promote, {"b_run_id": self.run_id, "b_candidate": candidate, "b_draft": draft})]
 
-    def answer(self, wish: int, found: Any) -> Change:
-        """Answers a wish of the inbox."""
-        return [(_update(inbox, ("answer",), "id"), {"b_id": wish, "v_answer": found})]
+    def answer(self, message: int, found: Any) -> Change:
+        """Answers a message of the inbox."""
+        return [(_update(inbox, ("answer",), "id"), {"b_id": message, "v_answer": found})]
 
     def calls_lost(self) -> Change:
         """Marks every call that is still `sent` as lost; its price stays reserved."""

@@ -1,4 +1,4 @@
-"""Wishes: what others leave in the inbox of a running search, answered by its runner: drafts to try before they are sent."""
+"""The inbox: what others want of a running search, answered by its runner: drafts to try before they are sent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EVERY_S = 0.3
 ANSWERS = ("", ".md", ".txt")  # a file of such a name is an answer as the model would give it, any other is a program
 
 
-class Wishes:
+class Inbox:
     """Reads a run's inbox. Belongs to the runner's event loop.
 
     `test(candidate, files, name, then)` runs the first stage when a slot is free, keeps the outcome under that name and
@@ -43,27 +43,29 @@ class Wishes:
         self._taken: set[int] = set()
 
     async def watch(self, woken: Callable[[], None]) -> None:
-        """Takes wishes as they come; `woken` is called when there is work."""
+        """Takes messages as they come; `woken` is called when there is work."""
         while True:
-            for wish in await asyncio.to_thread(self._writer.store.wishes, self._writer.run_id):
-                if wish["id"] not in self._taken:
-                    self._taken.add(wish["id"])
-                    self._take(wish)
+            for message in await asyncio.to_thread(self._writer.store.inbox, self._writer.run_id):
+                if message["id"] not in self._taken:
+                    self._taken.add(message["id"])
+                    self._take(message)
                     woken()
             await asyncio.sleep(EVERY_S)
 
-    def _take(self, wish: Row) -> None:
-        body = wish["body"]
+    def _take(self, message: Row) -> None:
+        body = message["body"]
         row = self._writer.store.call_row(self._writer.run_id, body["call"])
         flight = self._in_flight.get(row["candidate"]) if row is not None else None
         if row is None or flight is None or row["purpose"] != PROPOSE or row["state"] != "sent":
-            return self._refuse(wish, f"call {body['call']} is not one that waits for an answer")
+            return self._refuse(message, f"call {body['call']} is not one that waits for an answer")
         if flight.tried >= self._tries:
-            return self._refuse(wish, f"call {body['call']}: its candidate has had its {self._tries} tries (llm.tries)")
+            return self._refuse(
+                message, f"call {body['call']}: its candidate has had its {self._tries} tries (llm.tries)"
+            )
         try:
             files = self._files(flight, body["name"], body["text"])
         except EditError as error:
-            return self._refuse(wish, f"{body['name']}: {error}")
+            return self._refuse(message, f"{body['name']}: {error}")
         flight.tried += 1
         number = flight.tried - 1
 
@@ -72,7 +74,7 @@ class Wishes:
             found |= {"metrics": dict(outcome.metrics), "left": self._tries - number - 1}
             nothing = {name: "" for name in ("reason", "title", "hypothesis")} | {"status": None, "duplicate_of": None}
             draft = self._writer.draft(row["candidate"], number, TRY, files, call=row["id"], **nothing)
-            self._write(draft, self._writer.answer(wish["id"], found))
+            self._write(draft, self._writer.answer(message["id"], found))
 
         self._test(row["candidate"], files, f"{TRY} {number}", tell)
 
@@ -87,5 +89,5 @@ class Wishes:
             raise EditError(f"is none of the files that may change: {', '.join(editable)}")
         return {**self._proposals.base(flight), (named or editable)[0]: text}
 
-    def _refuse(self, wish: Row, why: str) -> None:
-        self._write(self._writer.answer(wish["id"], {"error": why}))
+    def _refuse(self, message: Row, why: str) -> None:
+        self._write(self._writer.answer(message["id"], {"error": why}))

@@ -5,41 +5,32 @@ from __future__ import annotations
 import asyncio
 import logging
 import platform
-import re
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
 from evolve.errors import EvolveError, RunError, StoreError, UsageError
-from evolve.llm.provider import Provider
 from evolve.population import Store, Writer, create_run, delete_run
 from evolve.population.store import Row
-from evolve.problem import Problem
-from evolve.proposer import Proposing
-from evolve.proposer.conversation import BEST_OF
-from evolve.runner import confirm, rundir
+from evolve.runner import plan, rundir
 from evolve.runner.artifacts import ArtifactSpace
-from evolve.runner.asks import Asks, Question, alone
-from evolve.runner.budget import Budget, Spent
+from evolve.runner.budget import Spent
 from evolve.runner.calls import EVALUATE
+from evolve.runner.founding import Founding
 from evolve.runner.pending import read_pending
-from evolve.runner.proposals import VECTORS, first_prompt
-from evolve.runner.replay import Order, Record
-from evolve.runner.runner import HEARTBEAT_S, Evaluator, Runner
+from evolve.runner.proposals import VECTORS
+from evolve.runner.replay import Order
+from evolve.runner.runner import HEARTBEAT_S, Runner
+from evolve.runner.setup import Setup
 from evolve.search import Search
-from evolve.search.randomness import draw_seed
-from evolve.types import Candidate, Evaluation, Files, ProposalRequest, StageOutcome, Status
+from evolve.types import Status
 
 DISTRIBUTION = "evolve-engine"
-PRICE = (
-    "set llm.price={input_usd_per_mtok: X, output_usd_per_mtok: Y}, where the model has such a key, or budget.usd=null"
-)
 
 
 class Screen(Protocol):
@@ -48,23 +39,6 @@ class Screen(Protocol):
     def note(self, kind: str, text: str) -> None: ...
 
     def watch(self, runner: Runner) -> Any: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
-    """The objects that a run is made of; `evolve.config` builds them."""
-
-    config: Mapping[str, Any]
-    words: Sequence[str]
-    problem: Problem
-    search_settings: Mapping[str, Any]
-    provider: Provider
-    evaluator: Evaluator
-    budget: Budget
-    proposing: Proposing = field(default_factory=Proposing)
-    record: Record | None = None  # a run that is replayed
-    embedder: Provider | None = None
-    artifact_mb: float = 200.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +60,7 @@ async def start(setup: Setup, run_id: str, folder: Path, url: str, screen: Scree
     try:
         store = Store(url, create=True)
         async with _started(setup, founding=True) as founding:
-            _show_price(setup, screen)
+            plan.show_price(setup, screen.note)
             ref = _create(setup, store, run_id, folder)
             writer = Writer(store, ref.run_id)
             writer.claim()
@@ -115,7 +89,7 @@ async def resume(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen)
         measured_on = "" if model == "any" else store.measured_on(ref.run_id, model)
         # founding: killed before it had any
         async with _kept(writer), _started(setup, not search.size, measured_on) as founding:
-            _show_price(setup, screen)
+            plan.show_price(setup, screen.note)
             spent = _spent(store, ref.run_id, search.open())
             runner = _runner(setup, search, store, writer, spent, screen, ref, resumed=True)
             state = "interrupted"
@@ -132,30 +106,9 @@ async def resume(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen)
 
 
 async def planned(setup: Setup) -> dict[str, str]:
-    """Returns what would run: evaluator and provider are started for it, nobody is called and nothing is left behind."""
+    """Returns what would run: evaluator and provider are started for it, nobody is called, no run is left behind."""
     async with _started(setup, founding=False):
-        problem, ceiling, budget = setup.problem, largest_call_usd(setup), setup.budget
-        limits = {name: getattr(budget, name) for name in Budget.__dataclass_fields__}
-        directions = ", ".join(
-            f"{'max' if sign > 0 else 'min'}imize {name}" for name, sign in problem.objectives.items()
-        )
-        if not ceiling:
-            cost = "unknown: the model has no known price (llm.price)" if ceiling is None else "nothing"
-        elif budget.usd is not None:
-            cost = f"${budget.usd:g} (budget.usd, never exceeded); the first call up to ${ceiling:.4f}"
-        else:
-            cost = (
-                largest_cost(setup, ceiling) if budget.candidates else f"no limit; the first call up to ${ceiling:.4f}"
-            )
-        return {
-            "problem": f"{problem.name} ({problem.path}): {directions}; initial programs {len(problem.initials)}",
-            "stages": ", ".join(f"{stage.name} ({stage.timeout_s:g} s)" for stage in problem.stages),
-            "llm": f"{setup.provider.model}, {setup.provider.concurrency} at once",
-            "evaluator": f"{setup.evaluator.slots} at once, isolation {setup.evaluator.isolation}",
-            "schedule": "async" if setup.search_settings["window"] is None else "ordered",
-            "budget": ", ".join(f"{name} {limit:g}" for name, limit in limits.items() if limit is not None),
-            "largest cost": cost,
-        }
+        return plan.of(setup)
 
 
 # ---------------------------------------------------------------- parts
@@ -218,123 +171,6 @@ def _check_requirements(setup: Setup) -> None:
         raise RunError(
             f"problem={setup.problem.name}: needs {lacking}, not found here; install it, or run it elsewhere"
         )
-
-
-class Founding:
-    """The evaluation of the initial programs, begun before the run exists. What is to be
-    kept of it, a model's answers and checkpoints, waits until there is one."""
-
-    def __init__(self, setup: Setup):
-        self._kept = ["checkpoint", *["llm"] * (setup.provider.evaluation_concurrency > 0)]
-        self._asking = asyncio.Event()
-        self._asks: asyncio.Future[Asks] = asyncio.get_running_loop().create_future()
-        self._work = asyncio.create_task(_founders(setup, self._serving))
-
-    async def settled(self) -> None:
-        """Waits until it is done, or can't go on without the run. Raises what it raised."""
-        asking = asyncio.create_task(self._asking.wait())
-        await asyncio.wait([self._work, asking], return_when=asyncio.FIRST_COMPLETED)
-        asking.cancel()
-        if self._work.done():
-            self._work.result()
-
-    async def founders(self, asks: Asks) -> list[tuple[Files, Evaluation]]:
-        """Returns the initial programs with their evaluations, now that there is a run."""
-        self._asks.set_result(asks)
-        await asyncio.wait([self._work])
-        if self._work.cancelled():
-            raise RunError("stopped before the initial programs were evaluated; 'evolve resume' does that again")
-        return self._work.result()
-
-    def cancel(self) -> None:
-        self._work.cancel()
-
-    async def close(self) -> None:
-        self._work.cancel()
-        await asyncio.gather(self._work, return_exceptions=True)
-
-    def _serving(self, candidate: int) -> Callable[[Question], Awaitable[Any]]:
-        async def serve(question: Question) -> Any:
-            if question["kind"] not in self._kept:
-                return await alone(question)
-            self._asking.set()
-            return await (await asyncio.shield(self._asks)).of(candidate)(question)
-
-        return serve
-
-
-async def _founders(
-    setup: Setup, serving: Callable[[int], Callable[[Question], Awaitable[Any]]]
-) -> list[tuple[Files, Evaluation]]:
-    """Evaluates the initial programs, if there are any. Raises RunError with the reason unless one of them is ok."""
-    found: list[tuple[Files, Evaluation]] = []
-    if not setup.problem.initials:
-        return found
-    for candidate, files in enumerate(setup.problem.initials, 1):
-        seed = draw_seed(setup.search_settings["seed"], candidate)
-        same: dict[str, Any] = {"candidate": candidate, "draw_seed": seed, "serve": serving(candidate)}
-        evaluation = await setup.evaluator.evaluate(
-            setup.problem, files, thresholds={}, done=(), on_stage=lambda outcome: None, **same
-        )
-        best = max((e.score for _, e in found if e.score is not None), default=None)
-        if confirm.is_due(evaluation, best):
-            again = partial(_again, setup, files, same)
-            evaluation = await confirm.confirmed(again, setup.problem, evaluation)
-        found.append((files, evaluation))
-    if any(evaluation.status is Status.OK for _, evaluation in found):
-        return found
-    _, first = found[0]
-    whose = (
-        "its evaluator.py fails"
-        if first.status is Status.EVALUATOR_ERROR
-        else f"the initial program ends as {first.status}"
-    )
-    lines = [line.strip() for line in first.feedback.strip().splitlines() if line.strip()]
-    more = "" if first.status is Status.SUSPECT else f"; 'evolve check {setup.config['problem']}' shows all of it"
-    raise RunError(f"problem={setup.problem.name}: {whose}: {lines[-1] if lines else 'no reason given'}{more}")
-
-
-async def _again(setup: Setup, files: Files, same: Mapping[str, Any], replicate: int) -> StageOutcome:
-    return await setup.evaluator.measure(setup.problem, files, replicate=replicate, **same)
-
-
-def _show_price(setup: Setup, screen: Screen) -> None:
-    """Says what a paid model can cost at most. Raises UsageError for a budget in dollars and a model without a price."""
-    ceiling, budget = largest_call_usd(setup), setup.budget
-    if budget.usd is not None and ceiling is None:
-        raise UsageError(
-            f"budget.usd={budget.usd:g}: {setup.provider.model} has no known price; "
-            + ("budget.usd=null goes on without" if setup.provider.outlives else PRICE)
-        )
-    if ceiling and budget.usd is None and budget.candidates:
-        screen.note("cost", f"{largest_cost(setup, ceiling)}; budget.usd=X is never exceeded")
-
-
-def largest_call_usd(setup: Setup) -> float | None:
-    """Returns the largest price that the first call can have, None where no price is known."""
-    search = Search(**setup.search_settings)
-    known: dict[int, Candidate] = {}
-    if setup.problem.initials:
-        first = search.add("initial", [0])
-        known[first] = Candidate(id=first, status=Status.OK, files=setup.problem.initials[0])
-        search.tell(first, Status.OK, 0.0, {})
-    request = search.ask()
-    assert isinstance(request, ProposalRequest)  # no other kind is asked by this version
-    return setup.provider.ceiling_usd(first_prompt(setup.problem, search, request, known, setup.proposing))
-
-
-def largest_cost(setup: Setup, ceiling: float) -> str:
-    """Says what a run of so many candidates can cost at most."""
-    candidates, proposing = setup.budget.candidates or 0, setup.proposing
-    several = setup.search_settings["strategy"].operators.may_draw(BEST_OF)
-    calls = candidates * (max(proposing.turns, proposing.drafts if several else 0) + proposing.judge)
-    more = ", those that evaluations make aside" if _asks_a_model(setup.problem) else ""
-    return f"{candidates} candidates, {calls} calls like the first at most, can cost up to ${ceiling * calls:.2f}{more}"
-
-
-def _asks_a_model(problem: Problem) -> bool:
-    text = (problem.path / "evaluator.py").read_text(encoding="utf-8", errors="replace")
-    return re.search(r"\blm\b", text) is not None
 
 
 def _create(setup: Setup, store: Store, run_id: str, folder: Path) -> rundir.RunRef:

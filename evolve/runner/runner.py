@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
 
 from evolve.errors import EvolveError, FatalError, RunError
 from evolve.llm.provider import Provider
@@ -17,13 +17,15 @@ from evolve.proposer import Draft, Proposing
 from evolve.runner import calls, confirm
 from evolve.runner.artifacts import ArtifactSpace
 from evolve.runner.asks import Asks
+from evolve.runner.behaviour import Behaviours, last_instances, vector
 from evolve.runner.budget import Budget, Spent
 from evolve.runner.calls import OutOfMoney
+from evolve.runner.evaluator import Evaluator
+from evolve.runner.inbox import Inbox
 from evolve.runner.meter import Meter
 from evolve.runner.pending import InFlight, Proposed
 from evolve.runner.proposals import Proposals, needed
 from evolve.runner.replay import Order
-from evolve.runner.wishes import Wishes
 from evolve.search import Search
 from evolve.search.randomness import draw_seed
 from evolve.types import (
@@ -39,62 +41,7 @@ from evolve.types import (
 
 HEARTBEAT_S = 5.0
 PAUSE_AFTER = 5  # so many infra or evaluator faults in a row pause the run
-VECTOR = 64  # instances whose scores the search is told
 CACHED = 1024  # candidates kept in memory for prompts
-
-
-class Evaluator(Protocol):
-    """Runs candidates through the stages. `slots` evaluations may run at once; more wait inside."""
-
-    @property
-    def slots(self) -> int: ...
-
-    @property
-    def queue(self) -> int:
-        """How many candidates may wait for a slot before no more are asked for."""
-
-    @property
-    def isolation(self) -> str:
-        """The level of all workers; known after `start`."""
-
-    def missing(self, problem: Problem) -> list[str]:
-        """Returns what the problem requires and the machine here is known to lack."""
-
-    async def start(self, problem: Problem, measured_on: str = "") -> None:
-        """Raises EvolveError where a run that was measured on that model of CPU or GPU can't go on here."""
-
-    async def evaluate(
-        self,
-        problem: Problem,
-        files: Files,
-        *,
-        candidate: int,
-        thresholds: Mapping[str, float],
-        draw_seed: int,
-        done: Sequence[StageOutcome],
-        on_stage: Callable[[StageOutcome], None],
-        serve: Callable[[Mapping[str, Any]], Awaitable[Any]],
-    ) -> Evaluation:
-        """Returns the outcome; stages in `done` stand and are not run again. Each new one is given to `on_stage` at once.
-
-        `serve` answers what the evaluation asks meanwhile.
-        """
-
-    async def measure(
-        self,
-        problem: Problem,
-        files: Files,
-        *,
-        candidate: int,
-        draw_seed: int,
-        replicate: int = 0,
-        holdout: bool = False,
-        stage: str = "",
-        serve: Callable[[Mapping[str, Any]], Awaitable[Any]],
-    ) -> StageOutcome:
-        """Runs one stage alone, the last by default: as one more replicate, or on the hold-out's instances."""
-
-    async def close(self) -> None: ...
 
 
 class Runner:
@@ -161,7 +108,7 @@ class Runner:
             fingerprints=fingerprints if fingerprints is not None else {}, sketches=sketches,
             embeds=embedder is not None, vectors=vectors,
         )  # fmt: skip
-        self._behaviours = behaviours if behaviours is not None else {}
+        self._behaviours = Behaviours(behaviours if behaviours is not None else {})
         self._admitted = admitted
         self._order = order  # of a record that is replayed; only an asynchronous one's is not given by the schedule
         self._cache: OrderedDict[int, Candidate] = OrderedDict()
@@ -567,13 +514,13 @@ class Runner:
         """Tells the search; returns what the population is to keep of it."""
         before = self.search.best
         self.spent.evaluations += len(evaluation.stages) + self._in_flight[candidate].tested
-        behaviour = self._behaviour(candidate, evaluation)
+        behaviour = self._behaviours.of(candidate, evaluation)
         self.search.tell(
             candidate,
             evaluation.status,
             evaluation.score,
             confirm.stage_scores(evaluation),
-            self._vector(evaluation),
+            vector(self.problem, evaluation),
             behaviour.get("behaves_as"),
         )
         if self._order is not None:
@@ -594,23 +541,6 @@ class Runner:
         told = [self.writer.log(self.search.take_events()), self.writer.candidate_columns(candidate, **columns)]
         return [*told, self._no_checkpoints(candidate)]
 
-    def _behaviour(self, candidate: int, evaluation: Evaluation) -> dict[str, Any]:
-        """Returns the columns that tell programs which do the same from others: a hash of all that was measured."""
-        instances = _last_instances(evaluation)
-        if evaluation.status is not Status.OK or not instances:
-            return {}
-        found = [sorted((name, repr(value)) for name, value in one["metrics"].items()) for one in instances]
-        mark = digest(repr(found))
-        first = self._behaviours.setdefault(mark, candidate)
-        return {"behaviour": mark, **({} if first == candidate else {"behaves_as": first})}
-
-    def _vector(self, evaluation: Evaluation) -> list[float]:
-        """Returns the score on each instance (higher is better), [] where there are too many or one has none."""
-        sign, name = self.problem.objectives[self.problem.objective], self.problem.objective
-        values = [one["metrics"].get(name) for one in _last_instances(evaluation)]
-        known = evaluation.status is Status.OK and 1 < len(values) <= VECTOR and None not in values
-        return [sign * float(value) for value in values] if known else []
-
     def _no_checkpoints(self, candidate: int) -> Change:
         keeps = any(stage.checkpoint for stage in self.problem.stages)
         return self.writer.no_checkpoints(candidate) if keeps else []
@@ -627,7 +557,7 @@ class Runner:
         made = {name: getattr(proposed, name) for name in ("title", "hypothesis", "files", "duplicate_of")}
         seen: dict[str, Any] = {
             "artifacts": evaluation.artifacts(),
-            "instances": _last_instances(evaluation),
+            "instances": last_instances(evaluation),
             "behaves_as": behaves_as,
         }
         turn_s = {outcome.stage: outcome.turn_s for outcome in reversed(evaluation.stages)}
@@ -686,12 +616,12 @@ class Runner:
 
     async def _read_inbox(self) -> None:
         if self.provider.tries:
-            wishes = Wishes(
+            inbox = Inbox(
                 problem=self.problem, writer=self.writer, write=self._write, proposals=self.proposals,
                 in_flight=self._in_flight, tries=self.provider.tries,
                 test=lambda *draft: self._tests.append(self._try(*draft)),
             )  # fmt: skip
-            await wishes.watch(self._pump)
+            await inbox.watch(self._pump)
 
     def _progress(self) -> Change:
         meters = {"llm": self.llm_meter, "judges": self.judge_meter, "evaluators": self.evaluator_meter}
@@ -754,8 +684,3 @@ class Runner:
             await self.writer.write(self._progress(), self.writer.run_columns(**columns))
         except EvolveError as error:
             self.state, self.reason = "failed", str(error)
-
-
-def _last_instances(evaluation: Evaluation) -> tuple[Mapping[str, Any], ...]:
-    """Returns what the last stage's first replicate measured on each instance."""
-    return next((o.instances for o in evaluation.stages if o.stage == evaluation.stages[-1].stage), ())

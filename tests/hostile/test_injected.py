@@ -16,7 +16,7 @@ from evolve.lineage import Run
 from evolve.lineage.export import lines
 from evolve.problem import Problem
 from evolve.runner import launch
-from evolve.runner.runner import Evaluator
+from evolve.runner.evaluator import Evaluator
 from evolve.types import Evaluation, Files, Status
 from tests.hostile.bait import Marks, lasting_processes, marked_files
 from tests.hostile.cast import HERE, Hostile, armed, candidates

@@ -391,9 +391,9 @@ class StoreContract:
 
     async def test_the_inbox_gives_no_id_twice_and_keeps_wishes_until_they_are_answered(self, store, writer):
         first = store.put(RUN, "try", {"call": 1})
-        assert [row["body"] for row in store.wishes(RUN)] == [{"call": 1}] and store.answered(first) is None
+        assert [row["body"] for row in store.inbox(RUN)] == [{"call": 1}] and store.answered(first) is None
         await writer.write(writer.answer(first, {"left": 2}))
-        assert store.wishes(RUN) == [] and store.answered(first) == {"left": 2}
+        assert store.inbox(RUN) == [] and store.answered(first) == {"left": 2}
         store.withdraw(first)
         assert store.put(RUN, "try", {}) != first
 

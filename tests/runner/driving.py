@@ -21,9 +21,10 @@ from evolve.problem import Problem, load_problem
 from evolve.proposer import Proposing
 from evolve.runner import launch, rundir
 from evolve.runner.budget import Budget
-from evolve.runner.launch import Ended, Setup
+from evolve.runner.evaluator import Evaluator
+from evolve.runner.launch import Ended
 from evolve.runner.replay import Record
-from evolve.runner.runner import Evaluator
+from evolve.runner.setup import Setup
 from evolve.search import Strategy
 from evolve.search.islands import ResetWeakest, Ring
 from evolve.search.selectors import BetterAndComplementary, PowerLaw, WeightedOperators

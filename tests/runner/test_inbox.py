@@ -9,7 +9,7 @@ import pytest
 
 from evolve.llm.scripted import Scripted
 from evolve.proposer import Proposing
-from evolve.runner import wishes
+from evolve.runner import inbox
 from evolve.runner.pending import TRY
 from evolve.types import Call, Completion, Prompt, Status
 from tests.runner.driving import RUN, Case, Judging, case, rewrite, source, store_of
@@ -28,15 +28,15 @@ class Agent(Scripted):
     async def complete(self, prompt: Prompt, *, call: Call) -> Completion:
         store = store_of(self.run)
         for draft in self.drafts:
-            wish = store.put(RUN, "try", {"call": call.id, **draft})
-            while (found := store.answered(wish)) is None:
+            message = store.put(RUN, "try", {"call": call.id, **draft})
+            while (found := store.answered(message)) is None:
                 await asyncio.sleep(0.001)
             self.told.append(found)
         return await super().complete(prompt, call=call)
 
 
 async def tried(tmp_path, monkeypatch, *drafts: dict[str, Any]) -> Agent:
-    monkeypatch.setattr(wishes, "EVERY_S", 0.001)
+    monkeypatch.setattr(inbox, "EVERY_S", 0.001)
     agent = Agent(*drafts)
     agent.run = case(tmp_path, 1, provider=agent, proposing=Proposing(turns=1))
     assert (await agent.run.start()).state == "finished"
@@ -86,12 +86,12 @@ class Hasty(Scripted):
 
     def __init__(self, *drafts: dict[str, Any]):
         super().__init__(lambda prompt, call: "no edit" if prompt.seed[-1] == 2 else rewrite(5.0), concurrency=1)
-        self.drafts, self.wishes = drafts, []
+        self.drafts, self.left = drafts, []
         self.run: Case | None = None
 
     async def complete(self, prompt: Prompt, *, call: Call) -> Completion:
-        if not self.wishes:
-            self.wishes = [store_of(self.run).put(RUN, "try", {"call": call.id, **draft}) for draft in self.drafts]
+        if not self.left:
+            self.left = [store_of(self.run).put(RUN, "try", {"call": call.id, **draft}) for draft in self.drafts]
         await asyncio.sleep(0.05)
         return await super().complete(prompt, call=call)
 
@@ -103,7 +103,7 @@ class Busy(Judging):
 
 
 async def hurried(tmp_path, monkeypatch, *drafts: dict[str, Any]) -> tuple[Hasty, str]:
-    monkeypatch.setattr(wishes, "EVERY_S", 0.001)
+    monkeypatch.setattr(inbox, "EVERY_S", 0.001)
     agent = Hasty(*drafts)
     agent.run = case(tmp_path, 2, provider=agent, evaluator=Busy(1), proposing=Proposing(turns=1))
     return agent, (await agent.run.start()).state
@@ -114,7 +114,7 @@ async def test_a_try_may_end_after_its_candidate(tmp_path, monkeypatch):
     agent, state = await hurried(tmp_path, monkeypatch, program, program)
     assert state == "finished" and agent.run.run().candidate(2).status is Status.EDIT_FAILED
     store = store_of(agent.run)
-    assert [store.answered(wish)["status"] for wish in agent.wishes] == ["ok", "ok"]
+    assert [store.answered(message)["status"] for message in agent.left] == ["ok", "ok"]
     assert agent.run.screen.runner.spent.evaluations == store.evaluations(RUN)
 
 
@@ -134,7 +134,7 @@ async def test_a_try_saves_nothing_and_finds_nothing_saved(tmp_path, monkeypatch
                 self.found.append(await serve({"kind": "checkpoint", "body": None, **place}))
             return await super().measure(*given, stage=stage, **how)
 
-    monkeypatch.setattr(wishes, "EVERY_S", 0.001)
+    monkeypatch.setattr(inbox, "EVERY_S", 0.001)
     agent = Agent({"name": "initial.py", "text": source(4.0)})
     agent.run = case(tmp_path, 1, provider=agent, evaluator=Saving(), proposing=Proposing(turns=2))
     await agent.run.start()
@@ -142,7 +142,7 @@ async def test_a_try_saves_nothing_and_finds_nothing_saved(tmp_path, monkeypatch
 
 
 async def test_a_try_that_a_kill_left_out_takes_no_number_twice(tmp_path, monkeypatch):
-    monkeypatch.setattr(wishes, "EVERY_S", 0.001)
+    monkeypatch.setattr(inbox, "EVERY_S", 0.001)
     copies: list[Case] = []
 
     class Dying(Agent):
