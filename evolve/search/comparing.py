@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,8 +68,7 @@ class InstanceFront:
     dominates (Agrawal et al. 2025, arXiv:2507.19457, GEPA, algorithm 2)."""
 
     def parent(self, island: Island, rng: np.random.Generator) -> int:
-        members = _comparable(island)
-        values = _matrix(members)
+        members, values = _compared(island)
         wins = (values == values.max(axis=0)).sum(axis=1)
         front = np.flatnonzero(wins)
         front = front[~_dominated(values[front])]
@@ -83,8 +81,7 @@ class Lexicase:
     (La Cava et al. 2016, arXiv:1905.13266, epsilon-lexicase, semi-dynamic)."""
 
     def parent(self, island: Island, rng: np.random.Generator) -> int:
-        members = _comparable(island)
-        values = _matrix(members)
+        members, values = _compared(island)
         epsilon = np.median(np.abs(values - np.median(values, axis=0)), axis=0)
         left = np.arange(len(members))
         for column in rng.permutation(values.shape[1]):
@@ -101,9 +98,8 @@ class NonDominated:
     objectives, else for instances."""
 
     def parent(self, island: Island, rng: np.random.Generator) -> int:
-        members = _comparable(island)
-        several = len(members[0].objectives) > 1
-        values = np.array([member.objectives for member in members]) if several else _matrix(members)
+        members, values = _compared(island)
+        values = values[:, -len(members[0].objectives) :]  # all of them where there is one objective
         a, b = (int(x) for x in rng.integers(len(members), size=2))
         ranks = fronts(values)
         crowding = (
@@ -127,8 +123,12 @@ def fronts(values: Matrix) -> NDArray[np.int64]:
 
 def _worse(values: Matrix) -> NDArray[np.bool_]:
     """Returns, for rows i and j, whether j dominates i: nowhere worse and somewhere better."""
-    mine, others = values[:, None, :], values[None, :, :]
-    return np.asarray((others >= mine).all(axis=2) & (others > mine).any(axis=2))
+    nowhere_worse = np.ones((len(values), len(values)), bool)
+    somewhere_better = np.zeros_like(nowhere_worse)
+    for column in values.T:
+        nowhere_worse &= column >= column[:, None]
+        somewhere_better |= column > column[:, None]
+    return nowhere_worse & somewhere_better
 
 
 def _dominated(values: Matrix) -> NDArray[np.bool_]:
@@ -148,16 +148,15 @@ def _crowding(values: Matrix, places: NDArray[np.int64]) -> dict[int, float]:
 
 
 def _comparable(island: Island) -> list[Member]:
-    """Returns the pool's members that violate least (feasible ones where there are any) and of which most is known."""
+    """Returns the pool's members that violate least (feasible ones where there are any)."""
     members = list(island.pool)
-    least = [member for member in members if member.violation <= members[0].violation]
-    known = max((len(member.objectives), len(member.vector)) for member in least)
-    return [member for member in least if (len(member.objectives), len(member.vector)) == known]
+    return [member for member in members if member.violation <= members[0].violation]
 
 
-def _matrix(members: Sequence[Member]) -> Matrix:
-    """Returns a row per member and a column per instance and objective."""
-    return np.array([member.columns for member in members])
+def _compared(island: Island) -> tuple[list[Member], Matrix]:
+    """Returns those of whom as much is known as of any, with a row of values for each; the best alone where there is none."""
+    members = [member for member in _comparable(island) if island.pool.knows(member)]
+    return (members, island.pool.columns(members)) if members else (_comparable(island)[:1], np.zeros((1, 1)))
 
 
 def _scaled(values: Matrix) -> Matrix:

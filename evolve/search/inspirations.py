@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,23 +30,13 @@ class BetterAndComplementary:
     one instance only, one of the newest members, uniformly."""
 
     def inspirations(self, island: Island, parent: int, better: int, rng: np.random.Generator) -> tuple[int, ...]:
-        chosen = []
-        if better > 0:
-            chosen.append(island.at(int(rng.integers(better))))
-        wins = self._wins(island, parent, chosen)
-        if wins:
-            drawn = rng.random() * sum(wins.values())
-            return (*chosen, next(c for c in wins if (drawn := drawn - wins[c]) < 0 or c == list(wins)[-1]))
+        chosen = [island.at(int(rng.integers(better)))] if better > 0 else []
+        others, wins = island.pool.wins(parent)
+        if chosen:
+            wins[others == chosen[0]] = 0
+        if wins.any():
+            return (*chosen, int(others[np.searchsorted(wins.cumsum(), rng.random() * wins.sum(), side="right")]))
         recent = [candidate for candidate in island.recent if candidate != parent and candidate not in chosen]
         if recent:
             chosen.append(recent[int(rng.integers(len(recent)))])
         return tuple(chosen)
-
-    def _wins(self, island: Island, parent: int, chosen: Sequence[int]) -> dict[int, int]:
-        """Returns how many instances the parent loses to each other member whose scores are known, in the order of ids."""
-        mine = island.pool.get(parent)
-        if mine is None or len(mine.vector) < 2:
-            return {}
-        others = sorted((m for m in island.pool if m.id != parent and m.id not in chosen), key=lambda m: m.id)
-        wins = {m.id: sum(a > b for a, b in zip(m.vector, mine.vector, strict=False)) for m in others}
-        return {c: count for c, count in wins.items() if count}
