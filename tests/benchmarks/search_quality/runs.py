@@ -42,6 +42,7 @@ class Space:
 
 SPACES = {
     "nk": Space(draw=partial(NK, bits=48, k=5)),
+    "nk_24": Space(draw=partial(NK, bits=24, k=8)),
     "nk_1000": Space(draw=partial(NK, bits=96, k=7), candidates=1000),
     "royal_road": Space(draw=partial(RoyalRoad, bits=64, block=4)),
     "royal_road_1000": Space(draw=partial(RoyalRoad, bits=160, block=5), candidates=1000),
@@ -74,8 +75,16 @@ def one(name: str, variant: str, seed: int, evaluations: int) -> dict[str, Any]:
 
 
 def _case(name: str, setup: Setup, seed: int) -> Case:
-    draw, rng = SPACES[name].draw, generator(seed, "landscape", 0)
-    return Simulated(draw(rng), MODEL, rng) if draw else Offline(setup, _evaluations(name))
+    if SPACES[name].draw is None:
+        return Offline(setup, _evaluations(name))
+    return Simulated(_landscape(name, seed), MODEL, generator(seed, "initial", 0))
+
+
+@cache
+def _landscape(name: str, seed: int) -> Landscape:
+    draw = SPACES[name].draw
+    assert draw is not None
+    return draw(generator(seed, "landscape", 0))
 
 
 @cache
