@@ -21,7 +21,7 @@ from tests.benchmarks.search_quality.inside import Evaluations
 from tests.benchmarks.search_quality.landscapes import Landscape, random_genome
 from tests.benchmarks.search_quality.model import Model
 
-Genome = Any  # files of a program, or (bits, whether they run); equal texts have equal marks
+Genome = Any  # files of a program, or (bits, whether they run)
 FAILURES = (EditError, EvolveError)  # of a proposal
 
 
@@ -40,7 +40,7 @@ Known = Mapping[int, tuple[Genome, Outcome]]  # of every candidate that was told
 
 
 class Case(Protocol):
-    """A search space. `propose` raises one of FAILURES where nothing comes of it; `held_out` is None where nothing is."""
+    """A search space. `propose` raises one of FAILURES where nothing comes of it; equal texts have equal marks."""
 
     initial: Genome
 
@@ -49,8 +49,6 @@ class Case(Protocol):
     def mark(self, genome: Genome) -> Any: ...
 
     def evaluate(self, genome: Genome) -> Outcome: ...
-
-    def held_out(self, genome: Genome) -> float | None: ...
 
 
 class Simulated:
@@ -81,9 +79,6 @@ class Simulated:
             size=bits.bit_count(),
         )
 
-    def held_out(self, genome: Genome) -> float | None:
-        return None
-
 
 class Offline:
     """A problem's stage, from its first initial program."""
@@ -107,6 +102,3 @@ class Offline:
         instances = tuple(vector(self._problem, Evaluation.of([found])))
         size = sum(map(len, genome.values()))
         return Outcome(status=found.status, score=found.score, vector=instances, features=found.features, size=size)
-
-    def held_out(self, genome: Genome) -> float | None:
-        return self._evaluations.run(genome, holdout=True).score

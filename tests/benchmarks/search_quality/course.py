@@ -52,9 +52,8 @@ class Course:
             while ready := [c for c in sorted(arrived) if search.may_tell(c, asking_ended=False)]:
                 self._tell(ready[0], *arrived.pop(ready[0]))
 
-    def held_out(self, best: Best) -> float | None:
-        """Returns the score on the hold-out of who was the best then."""
-        return self._case.held_out(self._known[best.candidate][0])
+    def genome(self, candidate: int) -> Genome:
+        return self._known[candidate][0]
 
     def _ask(self) -> None:
         request = self._search.ask()

@@ -34,7 +34,7 @@ class Evaluations:
     """One stage of a problem, or its hold-out of so many instances."""
 
     def __init__(self, problem: Problem, stage: str, holdout: int):
-        kept = replace(problem.stage(stage), instances=holdout)
+        kept = replace(problem.stage(stage), instances=holdout or None)
         self._problems = replace(problem, stages=(problem.stage(stage),)), replace(problem, stages=(kept,))
         self._process: Any = None
 
