@@ -17,7 +17,7 @@ from evolve.proposer import Draft, Proposing
 from evolve.runner import calls, confirm
 from evolve.runner.artifacts import ArtifactSpace
 from evolve.runner.asks import Asks
-from evolve.runner.behaviour import Behaviours, last_instances, vector
+from evolve.runner.behaviour import Behaviours, facts, last_instances
 from evolve.runner.budget import Budget, Spent
 from evolve.runner.calls import OutOfMoney
 from evolve.runner.evaluator import Evaluator
@@ -466,10 +466,10 @@ class Runner:
 
     def _confirms(self, candidate: int, flight: InFlight, result: Evaluation) -> bool:
         """Says whether a result that is about to be the best waits for its second evaluation; starts that in a free slot."""
-        best = self.search.best
         if flight.confirmed is not None:
             return not flight.confirmed
-        due = confirm.is_due(result, self.search.score(best) if best else None)
+        ok = result.status is Status.OK and result.score is not None
+        due = ok and self.search.leads(result.score or 0.0, self.problem.violation(result.metrics))
         if not (due if self._order is None else candidate in self._order.confirmed):
             return False
         if len(self._evaluations) < self.evaluator.slots:
@@ -513,15 +513,16 @@ class Runner:
     def _told(self, candidate: int, evaluation: Evaluation) -> list[Change]:
         """Tells the search; returns what the population is to keep of it."""
         before = self.search.best
-        self.spent.evaluations += len(evaluation.stages) + self._in_flight[candidate].tested
+        flight = self._in_flight[candidate]
+        self.spent.evaluations += len(evaluation.stages) + flight.tested
         behaviour = self._behaviours.of(candidate, evaluation)
         self.search.tell(
             candidate,
             evaluation.status,
             evaluation.score,
             confirm.stage_scores(evaluation),
-            vector(self.problem, evaluation),
-            behaviour.get("behaves_as"),
+            behaves_as=behaviour.get("behaves_as"),
+            **facts(self.problem, flight.proposed.files if flight.proposed else {}, evaluation),
         )
         if self._order is not None:
             self._order.done("told", candidate)
