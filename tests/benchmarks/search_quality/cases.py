@@ -11,7 +11,7 @@ import numpy as np
 from evolve.errors import EvolveError
 from evolve.llm.offline import answer
 from evolve.proposer import EditError, Proposing, apply, fingerprint
-from evolve.runner.behaviour import vector
+from evolve.runner.behaviour import facts
 from evolve.runner.proposals import first_prompt, needed
 from evolve.runner.setup import Setup
 from evolve.search import Search
@@ -27,13 +27,11 @@ FAILURES = (EditError, EvolveError)  # of a proposal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of a genome; `score` is higher for the better."""
+    """What became of a genome; `score` is higher for the better, `facts` are what else the search is told."""
 
     status: Status
     score: float | None = None
-    vector: tuple[float, ...] = ()
-    features: Mapping[str, float] = field(default_factory=dict)
-    size: int = 0
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 Known = Mapping[int, tuple[Genome, Outcome]]  # of every candidate that was told
@@ -71,13 +69,13 @@ class Simulated:
         if not runs:
             return Outcome(status=Status.CRASH)
         half = self._landscape.bits // 2
-        return Outcome(
-            status=Status.OK,
-            score=self._landscape.score(bits),
-            vector=tuple(self._landscape.parts(bits)),
-            features={"upper": (bits >> half).bit_count() / half, "lower": (bits & (1 << half) - 1).bit_count() / half},
-            size=bits.bit_count(),
-        )
+        upper, lower = ((part & (1 << half) - 1).bit_count() / half for part in (bits >> half, bits))
+        facts = {
+            "vector": self._landscape.parts(bits),
+            "features": {"upper": upper, "lower": lower},
+            "size": bits.bit_count(),
+        }
+        return Outcome(status=Status.OK, score=self._landscape.score(bits), facts=facts)
 
 
 class Offline:
@@ -99,6 +97,6 @@ class Offline:
 
     def evaluate(self, genome: Genome) -> Outcome:
         found = self._evaluations.run(genome)
-        instances = tuple(vector(self._problem, Evaluation.of([found])))
-        size = sum(map(len, genome.values()))
-        return Outcome(status=found.status, score=found.score, vector=instances, features=found.features, size=size)
+        return Outcome(
+            status=found.status, score=found.score, facts=facts(self._problem, genome, Evaluation.of([found]))
+        )

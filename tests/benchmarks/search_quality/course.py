@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
 from heapq import heappop, heappush
 from typing import Any, NamedTuple
@@ -14,7 +13,6 @@ from tests.benchmarks.search_quality.cases import FAILURES, Case, Genome, Outcom
 
 SIGMA = 0.6  # of the logarithm of a proposal's virtual seconds
 MOST = 4  # times the candidates of the budget, where its evaluations are not used up before
-FACTS = [name for name in ("vector", "features", "size") if name in inspect.signature(Search.tell).parameters]
 
 
 class Best(NamedTuple):
@@ -87,11 +85,11 @@ class Course:
         self._known[candidate] = genome, outcome
         self.evaluations += used
         self.statuses[outcome.status.value] += 1
-        facts = {name: getattr(outcome, name) for name in FACTS}
-        if outcome.vector and (first := self._first.setdefault(outcome.vector, candidate)) != candidate:
-            facts["behaves_as"] = first
+        vector = (*outcome.facts.get("vector", ()),)
+        first = self._first.setdefault(vector, candidate) if vector else candidate
+        behaves_as = None if first == candidate else first
         scores = {} if outcome.score is None else {"main": outcome.score}
-        search.tell(candidate, outcome.status, outcome.score, scores, **facts)
+        search.tell(candidate, outcome.status, outcome.score, scores, behaves_as=behaves_as, **outcome.facts)
         search.take_events()
         if search.best is not None and search.best != best:
             self.curve.append(Best(search.told, self.evaluations, search.score(search.best), search.best))
