@@ -16,7 +16,7 @@ from tests.benchmarks.search_quality.course import Course
 from tests.benchmarks.search_quality.inside import Evaluations
 from tests.benchmarks.search_quality.landscapes import NK, Landscape, RoyalRoad
 from tests.benchmarks.search_quality.model import Model
-from tests.benchmarks.search_quality.runs import one
+from tests.benchmarks.search_quality.runs import Space, one
 from tests.benchmarks.search_quality.table import Difference, rows
 from tests.search.driving import settings
 
@@ -162,7 +162,7 @@ def test_an_interval_is_that_of_the_paired_differences():
 
 def test_a_row_has_the_objective_in_its_own_unit_and_gains_above_0():
     runs = [result(variant, seed, -seed + gain) for variant, gain in (("", 0.0), ("x=1", 0.5)) for seed in (1, 2, 3)]
-    default, better, over_all = rows(runs, {"a": -1})
+    default, better, over_all = rows(runs, {"a": Space(unit=-1)})
     assert (default["equal candidates"]["mean"], better["equal candidates"]["mean"]) == (2.0, 1.5)
     assert better["equal evaluations"]["gain"].low == 0.5
     assert over_all["equal candidates"]["gain"].mean == pytest.approx(0.5 / np.std([1, 2, 3]))

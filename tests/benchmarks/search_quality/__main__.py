@@ -98,7 +98,7 @@ def main() -> None:
             results[_key(result)] = result
             print("\n" + json.dumps({**result, "code": code}), end="", file=file, flush=True)
             print(f"\r{done} of {len(todo)} runs, {time.monotonic() - began:.0f} s", end="", file=sys.stderr)
-    table = rows([results[key] for key in keys], {name: space.unit for name, space in SPACES.items()})
+    table = rows([results[key] for key in keys], SPACES)
     if given.json:
         print(json.dumps({"model": str(MODEL), "code": code, "rows": table}, default=asdict))
     else:

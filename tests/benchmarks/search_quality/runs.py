@@ -37,6 +37,10 @@ class Space:
     holdout: int = 0
     unit: int = 1
 
+    @property
+    def kind(self) -> str:
+        return "landscapes" if self.draw else "problems"
+
 
 SPACES = {
     "nk": Space(draw=partial(NK, bits=48, k=5)),

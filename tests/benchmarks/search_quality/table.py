@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from tests.benchmarks.search_quality.runs import Space
+
 RESAMPLES = 4000
-ALL = "all, in SD"  # of the default's scores
 MEASURES = {  # -> where a result has it
     "equal candidates": ("scores", "candidates"),
     "equal evaluations": ("scores", "evaluations"),
@@ -41,25 +42,26 @@ class Difference:
         return f"{self.mean:+.3g} [{self.low:+.2g}, {self.high:+.2g}]{mark}"
 
 
-def rows(results: Sequence[Mapping[str, Any]], units: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Returns a row for each space and variant, and one for each variant over all spaces."""
+def rows(results: Sequence[Mapping[str, Any]], spaces: Mapping[str, Space]) -> list[dict[str, Any]]:
+    """Returns a row for each space and variant, and one for each variant over all landscapes and over all problems."""
     found: dict[tuple[str, str], dict[int, Mapping[str, Any]]] = {}
     for one in results:
         found.setdefault((one["space"], one["variant"]), {})[one["seed"]] = one
     table = []
-    for space, variant in sorted(found, key=lambda pair: [*units].index(pair[0])):
+    for space, variant in sorted(found, key=lambda pair: [*spaces].index(pair[0])):
         row: dict[str, Any] = {"space": space, "variant": variant or "default", "seeds": len(found[space, variant])}
         for measure in MEASURES:
             scores = [*_scores(found, space, variant, measure).values()]
             pairs = [_paired(found, space, variant, measure)] if variant and scores else []
-            row[measure] = {"mean": units[space] * np.mean(scores) if scores else None, "gain": Difference.of(pairs)}
+            row[measure] = {
+                "mean": spaces[space].unit * np.mean(scores) if scores else None,
+                "gain": Difference.of(pairs),
+            }
         table.append(row)
-    for variant in dict.fromkeys(variant for _, variant in found if variant):
-        spaces = [space for space, other in found if other == variant]
-        gains = {
-            name: {"mean": None, "gain": Difference.of(_scaled(found, spaces, variant, name))} for name in MEASURES
-        }
-        table.append({"space": ALL, "variant": variant, "seeds": None, **gains})
+    for kind, variant in sorted({(spaces[space].kind, variant) for space, variant in found if variant}):
+        among = [space for space, other in found if other == variant and spaces[space].kind == kind]
+        gains = {name: {"mean": None, "gain": Difference.of(_scaled(found, among, variant, name))} for name in MEASURES}
+        table.append({"space": f"{kind}, in SD", "variant": variant, "seeds": None, **gains})
     return table
 
 
@@ -76,6 +78,7 @@ def _paired(found: Found, space: str, variant: str, measure: str) -> np.ndarray:
 
 
 def _scaled(found: Found, spaces: Sequence[str], variant: str, measure: str) -> list[np.ndarray]:
+    """Returns those differences in standard deviations of the default, for each space where it has one."""
     spreads = {space: np.std([*_scores(found, space, "", measure).values()] or [0.0]) for space in spaces}
     return [_paired(found, space, variant, measure) / spread for space, spread in spreads.items() if spread > 0]
 
