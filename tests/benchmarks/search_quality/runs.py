@@ -49,9 +49,7 @@ SPACES = {
     "royal_road": Space(draw=partial(RoyalRoad, bits=64, block=4)),
     "royal_road_1000": Space(draw=partial(RoyalRoad, bits=160, block=5), candidates=1000),
     "circle_packing": Space(words=("problem=circle_packing", "param.n=10"), holdout=3),
-    "online_bin_packing": Space(
-        words=("problem=online_bin_packing", "param.data=or"), stage="small", holdout=6, unit=-1
-    ),
+    "online_bin_packing": Space(words=("problem=online_bin_packing",), stage="small", holdout=3, unit=-1),
     "cap_set": Space(words=("problem=cap_set", "param.n=5"), holdout=2),
     "autocorrelation": Space(words=("problem=autocorrelation",), unit=-1),
 }
