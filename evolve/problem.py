@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from evolve.errors import ProblemError, UsageError
-from evolve.types import HOLDOUT, Files
+from evolve.types import APART, Files
 
 BUNDLED = "problems"  # the package that ships problems; named here only, never imported
 PASS_IF = r"(>=|<=|>|<) *(q\d{1,2}|-?\d+(?:\.\d*)?(?:e-?\d+)?)"
@@ -207,6 +207,11 @@ class Problem:
     def score_of(self, metrics: Mapping[str, float]) -> float:
         """Returns the ranking score (higher is better) of finite metrics that hold the first objective."""
         return self.objectives[self.objective] * float(metrics[self.objective])
+
+    @property
+    def noisy(self) -> bool:
+        """Says whether the same program may score differently from one evaluation to the next."""
+        return not self.deterministic or self.stages[-1].draw != "fixed"
 
     def violation(self, metrics: Mapping[str, float]) -> float:
         """Returns by how much metrics violate the constraints, 0 for not at all: the sum of what is beyond each bound, relative
@@ -534,7 +539,7 @@ def _stages(spec: Mapping[str, Any], given: Mapping[str, Mapping[str, Any]], whe
     stated = spec.get("stages") or {"main": {}}
     for name, keys in stated.items():
         _require(isinstance(keys, dict | None), f"{where}: stages.{name} must be a mapping of keys, not {keys!r}")
-        _require(name != HOLDOUT, f"{where}: stages.{name}: the name is taken by the hold-out; choose another")
+        _require(name not in APART, f"{where}: stages.{name}: the name is taken; choose another")
     declared: dict[str, dict[str, Any]] = {name: dict(keys or {}) for name, keys in stated.items()}
     for name, overrides in given.items():
         if not isinstance(overrides, Mapping):

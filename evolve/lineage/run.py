@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ from evolve.errors import RunError
 from evolve.population import Store, is_dead
 from evolve.population.store import Row
 from evolve.population.writer import STALE_S
+from evolve.runner import final
 from evolve.runner.calls import EVALUATE
 from evolve.runner.meter import utilisation
 from evolve.runner.rundir import RunRef, find
-from evolve.types import HOLDOUT, Artifact, Candidate
+from evolve.types import APART, Artifact, Candidate
 
 
 class Run:
@@ -50,7 +52,7 @@ class Run:
         totals = self.store.call_totals(self.run_id)
         judges = self.store.call_totals(self.run_id, EVALUATE)
         busy, wall_s = row["busy"], row["wall_s"]
-        best = self.store.best(self.run_id)
+        best = self._best()
         return {
             "run_id": self.run_id,
             "state": _state(row),
@@ -64,7 +66,8 @@ class Run:
                 "in_flight": in_flight,
                 "asked": sum(counts.values()) + in_flight,
             },
-            "best": None if best is None else _brief(self.candidate(best)),
+            "best": None if best is None else _brief(best),
+            "final": self.final(),
             "holdout": self.holdout(),
             "llm": {
                 **{name: totals[name] for name in ("calls", "lost", "tokens_in", "tokens_out", "tokens_cached")},
@@ -95,17 +98,44 @@ class Run:
 
     def best(self) -> Candidate:
         """Raises RunError when no candidate is ok yet."""
-        best = self.store.best(self.run_id)
+        best = self._best()
         if best is None:
             raise RunError(f"run {self.run_id} has no ok candidate yet; 'evolve status' shows what it is doing")
-        return self.candidate(best)
+        return best
+
+    def final(self) -> dict[str, Any] | None:
+        """Returns what the winner of a noisy run's final came to on fresh draws: candidate, n, score, stderr, metrics."""
+        return final.result(self.store.final_rows(self.run_id))
+
+    def _best(self) -> Candidate | None:
+        """Returns the best candidate: of a noisy run that had its final the winner, as it came out there."""
+        held = self.final()
+        if held is not None:
+            fresh = {name: held[name] for name in ("score", "stderr", "n", "metrics")}
+            return replace(self.candidate(held["candidate"]), **fresh)
+        best = self.store.best(self.run_id)
+        return None if best is None else self.candidate(best)
+
+    def front(self) -> list[dict[str, Any]]:
+        """Returns the ok candidates that no other dominates on the problem's objectives, best first on the first of them.
+
+        Those that violate a constraint are left out. Of equals the first counts.
+        """
+        signs = {name: sign for name, sign in self.objectives().items()}
+        front: dict[tuple[float, ...], Row] = {}
+        for row in self.store.measured(self.run_id):
+            values = tuple(sign * row["metrics"][name] for name, sign in signs.items() if row["metrics"].get(name) is not None)
+            if len(values) < len(signs) or any(_covers(other, values) for other in front):
+                continue
+            front = {other: known for other, known in front.items() if not _covers(values, other)} | {values: row}
+        return [{"id": row["id"], "metrics": row["metrics"]} for _, row in sorted(front.items(), reverse=True)]
 
     def shown(self, candidate: int) -> dict[str, Any]:
         """Returns what `evolve show --json` and `evolve best --json` print."""
         found = self.candidate(candidate)
         columns = ("stage", "replicate", "status", "score", "metrics", "curve", "seconds", "cpu_s", "memory_mb")
         where = ("node", "node_class", "isolation")
-        rows = [row for row in self.store.evaluation_rows(self.run_id, candidate) if row["stage"] != HOLDOUT]
+        rows = [row for row in self.store.evaluation_rows(self.run_id, candidate) if row["stage"] not in APART]
         left = self.store.artifacts(self.run_id, [candidate], Artifact.HEAD)
         holdout = self.holdout()
         same = (
@@ -171,6 +201,11 @@ class Run:
         a, b = self.candidate(before), self.candidate(after)
         paths = sorted(set(a.files) | set(b.files))
         return "".join(line for path in paths for line in _diff(path, a, b))
+
+
+def _covers(values: Sequence[float], others: Sequence[float]) -> bool:
+    """Says whether values (higher is better) are nowhere worse than others."""
+    return all(a >= b for a, b in zip(values, others, strict=True))
 
 
 def _cost(totals: Row) -> float | None:

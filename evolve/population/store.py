@@ -30,7 +30,7 @@ from evolve.population.schema import (
     runs,
     texts,
 )  # fmt: skip
-from evolve.types import HOLDOUT, Artifact, Candidate, Event, Files, Status
+from evolve.types import APART, FINAL, HOLDOUT, Artifact, Candidate, Event, Files, Status
 
 NETWORK_FILE_SYSTEMS = (
     "nfs", "cifs", "smb", "lustre", "gpfs", "beegfs", "ceph", "afs", "9p", "fuse.sshfs", "fuse.gluster",
@@ -230,7 +230,7 @@ class Store:
         columns = (evaluations.c.candidate, evaluations.c.stage, evaluations.c.turn_s, evaluations.c.instances)
         for row in self._among(select(*columns).where(own), evaluations.c.candidate, last):
             of = found[row["candidate"]]
-            if row["stage"] != HOLDOUT:
+            if row["stage"] not in APART:
                 of["turn_s"][row["stage"]] = row["turn_s"]
             if row["stage"] == last[row["candidate"]]:
                 of["instances"] = tuple(row["instances"])
@@ -340,6 +340,14 @@ class Store:
         query = select(evaluations).where(evaluations.c.run_id == run_id, evaluations.c.stage == HOLDOUT)
         known = query.where(evaluations.c.status != Status.INFRA.value).order_by(evaluations.c.id.desc())
         return next(iter(self._all(known.limit(1))), None)
+
+    def final_rows(self, run_id: str) -> list[Row]:
+        """Returns the fresh draws of a noisy run's final, where nothing of the search was evaluated after it."""
+        query = select(evaluations).where(evaluations.c.run_id == run_id).order_by(evaluations.c.id)
+        apart = evaluations.c.stage.in_(APART)
+        search = select(func.max(evaluations.c.id)).where(evaluations.c.run_id == run_id, ~apart)
+        since = int(self._scalar(search) or 0)
+        return self._all(query.where(evaluations.c.stage == FINAL, evaluations.c.id > since))
 
     def measured_on(self, run_id: str, key: str) -> str:
         """Returns the hardware that a run is measured on: the first cpu_model or gpu_model of its ok evaluations, or ""."""

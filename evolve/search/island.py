@@ -43,6 +43,9 @@ class Island:
     def __iter__(self) -> Iterator[int]:
         return (candidate for _, _, candidate in self._ranking)
 
+    def keys(self) -> Iterator[Key]:
+        return iter(self._ranking)
+
     def has(self, key: Key) -> bool:
         return key in self._ranking
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -148,6 +149,11 @@ class Search:
     def key(self, candidate: int) -> Key:
         """Returns what ranks an `ok` candidate; lower is better."""
         return self._violation.get(candidate, 0.0), -self._score[candidate], candidate
+
+    def top(self, most: int) -> list[int]:
+        """Returns the best `ok` candidates of all islands, at most that many, the best first."""
+        keys = {key for island in self.islands for key in islice(island.keys(), most)}
+        return [candidate for _, _, candidate in sorted(keys)[:most]]
 
     def ancestors(self, candidate: int, most: int) -> list[int]:
         """Returns a candidate's line of parents, nearest first, at most that many."""
