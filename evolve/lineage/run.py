@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evolve.errors import RunError
 from evolve.population import Store, is_dead
@@ -15,6 +15,9 @@ from evolve.runner.calls import EVALUATE
 from evolve.runner.meter import utilisation
 from evolve.runner.rundir import RunRef, find
 from evolve.types import HOLDOUT, Artifact, Candidate
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class Run:
@@ -165,6 +168,12 @@ class Run:
                 "calls": calls,
             })  # fmt: skip
         return entries
+
+    def plot_progress(self) -> Figure:
+        """Returns a figure of the best so far over candidates, evaluations, dollars and seconds (needs the extra `plot`)."""
+        from evolve.lineage import compare, plot
+
+        return plot.draw(compare.compare([self]))
 
     def diff(self, before: int, after: int) -> str:
         """Returns the unified diff of two candidates' files, "" when they are equal."""
