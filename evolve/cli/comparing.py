@@ -69,8 +69,6 @@ def _difference(found: Difference, sign: int) -> str:
     if found.low is None or found.high is None:
         return f"{found.difference:+.{DIGITS}g}, one seed"
     undecided = found.low <= 0 <= found.high
-    better = (
-        "undecided" if undecided else "the first is better" if sign * found.difference > 0 else "the second is better"
-    )
+    better = "undecided" if undecided else "the first is better" if sign * found.low > 0 else "the second is better"
     how = "paired by seed" if found.paired else "unpaired"
     return f"{found.difference:+.{DIGITS}g} [{found.low:+.{DIGITS}g}, {found.high:+.{DIGITS}g}] {how}, {better}"

@@ -65,12 +65,12 @@ def _medians(values: Array, rng: np.random.Generator) -> Array:
 
 def _less(a: Array, b: Array) -> Array:
     """Returns a - b, 0 where they are equal, infinite ones too."""
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         return np.where(a == b, 0.0, a - b)
 
 
 def median(values: Array) -> Array:
     """Returns the median along the last axis; the middle between -inf and inf is 0."""
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         found = np.median(values, axis=-1)
     return np.where(np.isnan(found), 0.0, found)

@@ -204,7 +204,7 @@ def _limit(axis: str, members: Sequence[Member]) -> tuple[float, str | None] | s
 def _notes(groups: Sequence[Group], limits: Mapping[str, Any]) -> Iterator[str]:
     for member in (member for group in groups for member in group.members):
         if member.state != "finished":
-            yield f"{member.run_id} is {member.state}, at {member.progress.total['candidates']:.0f} candidates"
+            yield f"{member.run_id} is {member.state}: {member.progress.total['candidates']:.0f} candidates told"
         if member.best == -np.inf:
             yield f"{member.run_id} (seed {member.seed}) has no ok candidate: it counts as worst"
     yield from (f"{axis}: not compared, {limit}" for axis, limit in limits.items() if isinstance(limit, str))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".png", ".svg")
 LABELS = {"usd": "US dollars"}
+DRAWN = 1e300  # matplotlib fails on values near the largest float
 
 
 def check(path: Path) -> None:
@@ -35,12 +36,12 @@ def draw(comparison: Comparison) -> Figure:
     from matplotlib.figure import Figure
 
     objective = comparison.objective
-    figure = Figure(figsize=(10, 7), layout="constrained")
-    figure.suptitle(f"{comparison.problem}: best so far, median and 95 % band over seeds")
+    figure = Figure(figsize=(10, 7 + 0.25 * len(comparison.groups)), layout="constrained")
+    figure.suptitle(f"{_literal(comparison.problem)}: best so far, median and 95 % band over seeds")
     for place, axis in enumerate(comparison.limits, 1):
         panel = figure.add_subplot(2, 2, place)
         panel.set_xlabel(LABELS.get(axis, axis))
-        panel.set_ylabel(f"{objective.name} ({'larger' if objective.sign > 0 else 'smaller'} is better)")
+        panel.set_ylabel(f"{_literal(objective.name)} ({'larger' if objective.sign > 0 else 'smaller'} is better)")
         _draw_groups(panel, comparison, axis)
         if objective.best is not None:
             panel.axhline(objective.best, color="black", linestyle=":", label="best known")
@@ -54,12 +55,17 @@ def _draw_groups(panel: Axes, comparison: Comparison, axis: str) -> None:
     amounts = comparison.grid(axis)
     for place, group in enumerate(comparison.groups):
         values = comparison.values(group, axis, amounts)
-        median, low, high = (np.where(np.isfinite(line), line, np.nan) for line in bands(values))
+        median, low, high = (np.where(np.abs(line) < DRAWN, line, np.nan) for line in bands(values))
         of = "1 seed" if len(values) == 1 else f"{len(values)} seeds"
         style = {"color": f"C{place}", "linestyle": ("-", "--", "-.")[place // 10 % 3]}
-        panel.plot(amounts, median, drawstyle="steps-post", label=f"{group.name} ({of})", **style)
+        panel.plot(amounts, median, drawstyle="steps-post", label=f"{_literal(group.name)} ({of})", **style)
         if len(values) > 1:
             panel.fill_between(amounts, low, high, step="post", color=f"C{place}", alpha=0.2, linewidth=0)
+
+
+def _literal(text: str) -> str:
+    """Returns text that is no formula to matplotlib, and can stand in a picture."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text).replace("$", r"\$")
 
 
 def save(comparison: Comparison, path: Path) -> None:

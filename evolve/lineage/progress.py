@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
-from typing import Any
 
 import numpy as np
 
@@ -17,10 +15,10 @@ AXES = ("candidates", "evaluations", "usd", "seconds")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Progress:
-    """The best score so far after each change of a score (higher is better, -inf before the first ok one).
+    """The best score so far when each candidate was told, by the newest scores: higher is better, -inf before the first.
 
     `used` has what was used by then, `total` by the whole run, on each axis; usd are NaN where a price is unknown. What a
-    candidate used counts when it is told; its constants' trials when it is tuned, where that is an event of its own.
+    candidate used counts when it is told.
     """
 
     best: Array
@@ -36,60 +34,37 @@ class Progress:
 def progress(run: Run) -> Progress:
     """Reads a run's progress from its rows."""
     row = run.row()
-    changes, spent = run.store.progress(run.run_id)
-    tuned = {change["candidate"] for change in changes if change["kind"] == "tuned"}
-    left = {name: dict(amounts) for name, amounts in spent.items()}
-    evaluations, usd = np.zeros(len(changes)), np.zeros(len(changes))
-    for place, change in enumerate(changes):
-        candidate = change["candidate"]
-        evaluations[place] = left["evaluations"].pop(candidate, 0)
-        if candidate not in tuned or change["kind"] == "tuned":
-            evaluations[place] += left["trials"].pop(candidate, 0)
-        usd[place] = _price(left["usd"].pop(candidate, 0.0))
-    told = [change["asked"] and change["kind"] == "told" for change in changes]
+    told, spent = run.store.progress(run.run_id)
+    order = {one["candidate"]: place for place, one in enumerate(told)}
+    steps = {name: np.zeros(len(told) + 1) for name in spent}  # the last place is for candidates in flight
+    for name, amounts in spent.items():
+        for candidate, amount in amounts.items():
+            steps[name][order.get(candidate, len(told))] += np.nan if amount is None else amount
     used = {
-        "candidates": np.cumsum(told, dtype=float),
-        "evaluations": np.cumsum(evaluations),
-        "usd": np.cumsum(usd),
-        "seconds": seconds([change["at"] for change in changes], row["created_at"], row["wall_s"], row["lease_epoch"]),
+        "candidates": np.cumsum([*(one["asked"] for one in told), 0.0]),
+        "evaluations": np.cumsum(steps["evaluations"] + steps["trials"]),
+        "usd": np.cumsum(steps["usd"]),
+        "seconds": seconds([one["at"] for one in told], row["created_at"], row["wall_s"], row["lease_epoch"]),
     }
-    total = {axis: float(amounts[-1]) if len(amounts) else 0.0 for axis, amounts in used.items()}
-    total["evaluations"] += sum(left["evaluations"].values()) + sum(left["trials"].values())
-    total["usd"] += sum(map(_price, left["usd"].values()))
-    total["seconds"] = max(total["seconds"], row["wall_s"])
-    best = best_so_far([(change["candidate"], change["score"]) for change in changes])
-    return Progress(best=best, used=used, total=total)
-
-
-def best_so_far(changes: Sequence[tuple[int, float | None]]) -> Array:
-    """Returns the best score after each change; a candidate that is scored anew counts by its newest score."""
-    scores: dict[int, float] = {}
-
-    def changed(best: float, change: tuple[int, float | None]) -> float:
-        candidate, score = change
-        before = scores.get(candidate, -np.inf)
-        scores[candidate] = -np.inf if score is None else score
-        fell = before == best > scores[candidate]
-        return max(scores.values()) if fell else max(best, scores[candidate])
-
-    return np.array(list(accumulate(changes, changed, initial=-np.inf))[1:])
+    best = np.maximum.accumulate([-np.inf if one["score"] is None else one["score"] for one in told] or [-np.inf])
+    return Progress(
+        best=best[: len(told)],
+        used={axis: amounts[: len(told)] for axis, amounts in used.items()},
+        total={axis: float(amounts[-1]) for axis, amounts in used.items()},
+    )
 
 
 def seconds(at: Sequence[float], created_at: float, wall_s: float, sessions: int) -> Array:
-    """Returns the run's own time at moments by the clock.
+    """Returns the run's own time at moments by the clock, and at its end.
 
     Between two sessions it stood still, but rows say only how long it ran in all: what is more is taken from the longest
     gaps, at most one for each resume.
     """
-    elapsed = np.maximum.accumulate(np.maximum(np.array(at, dtype=float) - created_at, 0.0))
-    gaps = np.diff(elapsed, prepend=0.0)
-    over = max(elapsed[-1] - wall_s, 0.0) if len(elapsed) else 0.0
+    elapsed = np.maximum.accumulate(np.maximum(np.array([created_at, *at]) - created_at, 0.0))
+    gaps, over = np.diff(elapsed), max(elapsed[-1] - wall_s, 0.0)
     for place in np.argsort(-gaps, kind="stable")[: max(sessions - 1, 0)]:
         cut = min(gaps[place], over)
         gaps[place] -= cut
         over -= cut
-    return np.cumsum(gaps)
-
-
-def _price(usd: Any) -> float:
-    return np.nan if usd is None else float(usd)
+    own = np.cumsum(gaps)
+    return np.append(own, max([wall_s, *own[-1:]]))

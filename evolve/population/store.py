@@ -371,18 +371,14 @@ class Store:
         )
 
     def progress(self, run_id: str) -> tuple[list[Row], dict[str, dict[int, Any]]]:
-        """Returns, of one moment, each change of a score in sequence: kind, candidate, asked, score (None unless ok), at;
-        and what each candidate used: evaluations, trials, usd (None where a price is unknown).
+        """Returns, of one moment, what was told in sequence: candidate, asked, score (the newest, None unless ok), at; and
+        what each candidate used: evaluations, trials, usd (None where a price is unknown).
         """
-        score = sa.case((events.c.data["status"].as_string() == Status.OK.value, events.c.data["score"].as_float()))
-        same = (candidates.c.run_id == events.c.run_id) & (candidates.c.id == events.c.candidate)
+        score = sa.case((candidates.c.status == Status.OK.value, candidates.c.score)).label("score")
         asked = (candidates.c.origin == "asked").label("asked")
-        changes = (
-            select(events.c.kind, events.c.candidate, asked, score.label("score"), events.c.at)
-            .join(candidates, same)
-            .where(events.c.run_id == run_id, events.c.kind.in_(("told", "tuned", "reevaluated")))
-            .order_by(events.c.seq)
-        )
+        same = (candidates.c.run_id == events.c.run_id) & (candidates.c.id == events.c.candidate)
+        told = select(events.c.candidate, asked, score, events.c.at).join(candidates, same).order_by(events.c.seq)
+        told = told.where(events.c.run_id == run_id, events.c.kind == "told")
         kept = sa.case((calls.c.state.in_(("lost", "failed")), calls.c.reserved_usd))
         unpriced = func.count().filter((calls.c.state == "done") & calls.c.cost_usd.is_(None))
         usd = sa.case((unpriced == 0, func.sum(func.coalesce(calls.c.cost_usd, kept, 0.0))))
@@ -392,7 +388,7 @@ class Store:
             "usd": select(calls.c.candidate, usd),
         }
         with self.reading() as connection:
-            found = list(connection.execute(changes).mappings())
+            found = list(connection.execute(told).mappings())
             totals = {}
             for name, query in used.items():
                 candidate = query.selected_columns[0]

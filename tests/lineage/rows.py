@@ -48,15 +48,18 @@ def candidate(
     status = "crash" if score is None else "ok"
     empty = {"operator": "", "island": 0, "inspirations": [], "metrics": {}, "features": {}}
     origin = "initial" if id_ == 1 else "asked"
-    insert(store, tables.candidates, run_id, {"id": id_, "origin": origin, "status": status, **empty})
-    event(store, run_id, 10 * id_, "told", id_, score, at or 100.0 + id_)
+    insert(store, tables.candidates, run_id, {"id": id_, "origin": origin, "status": status, "score": score, **empty})
+    insert(
+        store, tables.events, run_id, {"seq": 10 * id_, "kind": "told", "candidate": id_, "data": {}, "at": 100.0 + id_}
+    )
     evaluation(store, run_id, 100 * id_, id_)
     call(store, run_id, id_, id_, cost_usd=usd)
 
 
-def event(store: Store, run_id: str, seq: int, kind: str, id_: int, score: float | None, at: float) -> None:
-    data = {"status": "crash" if score is None else "ok", "score": score}
-    insert(store, tables.events, run_id, {"seq": seq, "kind": kind, "candidate": id_, "data": data, "at": at})
+def rescore(store: Store, run_id: str, id_: int, score: float | None) -> None:
+    of = (tables.candidates.c.run_id == run_id) & (tables.candidates.c.id == id_)
+    with store.writers.begin() as connection:
+        connection.execute(sa.update(tables.candidates).where(of).values(score=score))
 
 
 def evaluation(store: Store, run_id: str, number: int, id_: int, stage: str = "main", draft: str | None = None) -> None:

@@ -149,7 +149,7 @@ def test_runs_are_compared_up_to_where_the_shortest_ends(store):
     }
     [group] = found.groups
     assert list(found.ends(group, "candidates")) == [2, 4] and list(found.ends(group, "usd")) == [9, 1]
-    assert "short is interrupted, at 1 candidates" in found.notes and "all runs: few seeds (2)" in found.notes
+    assert "short is interrupted: 1 candidates told" in found.notes and "all runs: few seeds (2)" in found.notes
 
 
 def test_a_run_without_an_ok_candidate_is_the_worst_and_shortens_nothing(store):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -60,6 +61,13 @@ def test_one_seed_is_a_line_and_what_is_not_finite_is_not_drawn(store):
     alone = draw(compare([a_run(store, "a", [None, 2.0])]))
     assert not alone.axes[0].collections and np.isnan(alone.axes[0].lines[0].get_ydata()[0])
     assert not draw(compare([a_run(store, "b", [None])])).axes
+
+
+def test_words_that_look_like_formulas_and_values_near_the_largest_are_drawn(store, tmp_path):
+    words = [["llm.api_base=${oc.env:A}${oc.env:B}$\\frac$\x1b"], ["llm.api_base=x"]]
+    runs = [a_run(store, f"{n}", [n, 1e308 * (1 - 2 * n)], words=words[n], config={"llm": n}) for n in (0, 1)]
+    save(compare(runs), tmp_path / "plot.svg")
+    ElementTree.parse(tmp_path / "plot.svg")
 
 
 def test_a_run_draws_its_own(store):

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from evolve.lineage.progress import best_so_far, progress, seconds
+from evolve.lineage.progress import progress, seconds
 from tests.lineage import rows
 
 INF = float("inf")
-scores = st.one_of(st.none(), st.floats(-5, 5))
 
 
 def test_a_curve_over_each_axis(store):
@@ -40,14 +37,12 @@ def test_drafts_lost_calls_and_work_in_flight_are_paid_for_and_the_hold_out_is_n
     assert found.total == {"candidates": 1, "evaluations": 4, "usd": 1.5, "seconds": 2}
 
 
-def test_trials_count_when_the_candidate_is_told_or_when_it_is_tuned_later(store):
+def test_trials_are_evaluations(store):
     run = rows.a_run(store, "r", [1.0, 2.0, 3.0])
-    for number, candidate in enumerate((2, 2, 3, 3, 3)):
+    for number, candidate in enumerate((2, 2, 9)):
         rows.trial(store, "r", number, candidate)
-    rows.event(store, "r", 40, "tuned", 2, 4.0, at=104.0)
     found = progress(run)
-    assert list(found.used["evaluations"]) == [1, 2, 6, 8] and list(found.best) == [1, 2, 3, 4]
-    assert list(found.used["candidates"]) == [0, 1, 2, 2]
+    assert list(found.used["evaluations"]) == [1, 4, 5] and found.total["evaluations"] == 6
 
 
 def test_an_unknown_price_makes_dollars_unknown(store):
@@ -60,19 +55,11 @@ def test_a_run_without_rows_has_no_best(store):
     assert list(found.at("candidates", np.array([0.0, 5.0]))) == [-INF, -INF] and found.total["candidates"] == 0
 
 
-def test_a_best_that_is_scored_anew_counts_by_its_newest_score():
-    changes = [(1, 1.0), (2, None), (3, 3.0), (3, 0.5), (2, 2.0)]
-    assert list(best_so_far(changes)) == [1, 1, 3, 1, 2]
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.lists(st.tuples(st.integers(1, 4), scores)))
-def test_best_so_far_is_the_largest_of_the_newest_scores(changes):
-    newest, expected = {}, []
-    for candidate, score in changes:
-        newest[candidate] = -INF if score is None else score
-        expected.append(max(newest.values()))
-    assert list(best_so_far(changes)) == expected
+def test_candidates_count_by_their_newest_scores(store):
+    run = rows.a_run(store, "r", [1.0, 9.0, 2.0, 5.0])
+    rows.rescore(store, "r", 2, 1.5)
+    rows.rescore(store, "r", 4, None)  # no longer ranked
+    assert list(progress(run).best) == [1, 1.5, 2, 2]
 
 
 @pytest.mark.parametrize(
@@ -86,8 +73,9 @@ def test_best_so_far_is_the_largest_of_the_newest_scores(changes):
     ],
 )
 def test_a_run_stands_still_between_its_sessions(wall_s, sessions, expected):
-    assert list(seconds([11, 12, 113, 114], 10, wall_s, sessions)) == expected
+    *own, end = seconds([11, 12, 113, 114], 10, wall_s, sessions)
+    assert own == expected and end == max(wall_s, own[-1])
 
 
 def test_a_clock_that_goes_back_takes_nothing_back():
-    assert list(seconds([9, 12, 11, 13], 10, 3, 1)) == [0, 2, 2, 3]
+    assert list(seconds([9, 12, 11, 13], 10, 3, 1)) == [0, 2, 2, 3, 3]
