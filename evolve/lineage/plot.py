@@ -57,8 +57,14 @@ def _draw_groups(panel: Axes, comparison: Comparison, axis: str) -> None:
         values = comparison.values(group, axis, amounts)
         median, low, high = (np.where(np.abs(line) < DRAWN, line, np.nan) for line in bands(values))
         of = "1 seed" if len(values) == 1 else f"{len(values)} seeds"
-        style = {"color": f"C{place}", "linestyle": ("-", "--", "-.")[place // 10 % 3]}
-        panel.plot(amounts, median, drawstyle="steps-post", label=f"{_literal(group.name)} ({of})", **style)
+        panel.plot(
+            amounts,
+            median,
+            drawstyle="steps-post",
+            color=f"C{place}",
+            linestyle=("-", "--", "-.")[place // 10 % 3],
+            label=f"{_literal(group.name)} ({of})",
+        )
         if len(values) > 1:
             panel.fill_between(amounts, low, high, step="post", color=f"C{place}", alpha=0.2, linewidth=0)
 
