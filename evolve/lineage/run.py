@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evolve.errors import RunError
 from evolve.population import Store, is_dead
@@ -17,6 +17,9 @@ from evolve.runner.calls import EVALUATE
 from evolve.runner.meter import utilisation
 from evolve.runner.rundir import RunRef, find
 from evolve.types import APART, Artifact, Candidate
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class Run:
@@ -195,6 +198,12 @@ class Run:
                 "calls": calls,
             })  # fmt: skip
         return entries
+
+    def plot_progress(self) -> Figure:
+        """Returns a figure of the best so far over candidates, evaluations, dollars and seconds (needs the extra `plot`)."""
+        from evolve.lineage import compare, plot
+
+        return plot.draw(compare.compare([self]))
 
     def diff(self, before: int, after: int) -> str:
         """Returns the unified diff of two candidates' files, "" when they are equal."""

@@ -29,6 +29,7 @@ from evolve.population.schema import (
     inbox,
     runs,
     texts,
+    trials,
 )  # fmt: skip
 from evolve.types import APART, FINAL, HOLDOUT, Artifact, Candidate, Event, Files, Status
 
@@ -376,6 +377,32 @@ class Store:
         return int(self._scalar(query)) - sum(
             int(row["count"]) for row in self._among(query, evaluations.c.candidate, but)
         )
+
+    def progress(self, run_id: str) -> tuple[list[Row], dict[str, dict[int, Any]]]:
+        """Returns, of one moment, what was told in sequence: candidate, asked, score (the newest, None unless ok), at; and
+        what each candidate used: evaluations, trials, usd (None where a price is unknown).
+        """
+        score = sa.case((candidates.c.status == Status.OK.value, candidates.c.score)).label("score")
+        asked = (candidates.c.origin == "asked").label("asked")
+        same = (candidates.c.run_id == events.c.run_id) & (candidates.c.id == events.c.candidate)
+        told = select(events.c.candidate, asked, score, events.c.at).join(candidates, same).order_by(events.c.seq)
+        told = told.where(events.c.run_id == run_id, events.c.kind == "told")
+        kept = sa.case((calls.c.state.in_(("lost", "failed")), calls.c.reserved_usd))
+        unpriced = func.count().filter((calls.c.state == "done") & calls.c.cost_usd.is_(None))
+        usd = sa.case((unpriced == 0, func.sum(func.coalesce(calls.c.cost_usd, kept, 0.0))))
+        used = {
+            "evaluations": select(evaluations.c.candidate, func.count()).where(evaluations.c.stage != HOLDOUT),
+            "trials": select(trials.c.candidate, func.count()),
+            "usd": select(calls.c.candidate, usd),
+        }
+        with self.reading() as connection:
+            found = list(connection.execute(told).mappings())
+            totals = {}
+            for name, query in used.items():
+                candidate = query.selected_columns[0]
+                of_run = query.where(candidate.table.c.run_id == run_id).group_by(candidate)
+                totals[name] = dict(connection.execute(of_run).all())
+        return found, totals
 
     # ------------------------------------------------------------ the inbox
 
