@@ -13,6 +13,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.syntax import Syntax
+from rich.table import Table
 from rich.text import Text
 
 from evolve.cli.plain import plain, plain_all, plain_json
@@ -69,6 +70,7 @@ def status(arguments: argparse.Namespace) -> int:
         "budget": "  ".join(f"{name} {value}" for name, value in found["budget"].items() if value is not None),
         "candidates": counts,
         "best": f"candidate {found['best']['id']}  {measured(found['best'])}" if found["best"] else "none yet",
+        **({"final": final_of(found["final"])} if found["final"] else {}),
         **({"hold-out": held_out(found["holdout"])} if found["holdout"] else {}),
         "llm": "  ".join(
             f"{name} {found['llm'][name]}" for name in ("calls", "lost", "tokens_in", "tokens_out", "tokens_cached")
@@ -89,15 +91,34 @@ def _dollars(llm: dict[str, Any]) -> str:
 
 def best(arguments: argparse.Namespace) -> int:
     run = Run.open(arguments.run)
-    return _show(run, run.best().id, arguments.json)
+    if arguments.front:
+        return _front(run, arguments.json)
+    return _show(run, run.best().id, arguments.json, final=run.final())
+
+
+def _front(run: Run, as_json: bool) -> int:
+    front = run.front()
+    if as_json:
+        return show_json({"front": front})
+    if not front:
+        raise RunError(f"run {run.run_id} has no ok candidate that violates nothing yet")
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("candidate", *run.problem().objectives):
+        table.add_column(name, justify="right")
+    for one in front:
+        table.add_row(str(one["id"]), *(number(one["metrics"][name]) for name in run.problem().objectives))
+    console.print(table)
+    return 0
 
 
 def show(arguments: argparse.Namespace) -> int:
     return _show(Run.open(arguments.run), arguments.id, arguments.json)
 
 
-def _show(run: Run, candidate: int, as_json: bool) -> int:
+def _show(run: Run, candidate: int, as_json: bool, final: dict[str, Any] | None = None) -> int:
     found = run.shown(candidate)
+    if final is not None:  # what the search saw of the best of many noisy values is too good
+        found |= {name: final[name] for name in ("score", "stderr", "n", "metrics")}
     if as_json:
         return show_json(found)
     found = plain_all(found)
@@ -175,6 +196,13 @@ def measured(found: Mapping[str, Any]) -> str:
         f"{name} {number(value) if value is not None else 'none'}{error if name == ranks else ''}"
         for name, value in found["metrics"].items()
     )
+
+
+def final_of(found: Mapping[str, Any]) -> str:
+    """Returns a line on the winner of a noisy run's final."""
+    error = "" if found["stderr"] is None else f" +- {found['stderr']:.2g}"
+    values = ", ".join(f"{name} {number(value)}" for name, value in found["metrics"].items())
+    return f"candidate {found['candidate']}  {values}{error}, the mean of {found['n']} fresh evaluations"
 
 
 def held_out(found: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from evolve.cli.plain import plain
-from evolve.cli.reading import held_out, shown_path
+from evolve.cli.reading import final_of, held_out, shown_path
 from evolve.lineage import Run
 from evolve.runner.launch import Ended
 
@@ -25,11 +25,16 @@ def report(ended: Ended) -> int:
         return 1
     console.print(plain(f"\n{ended.state.capitalize()} ({ended.reason}). The run is {where}"))
     run = Run(ended.ref, ended.ref.open())
-    best = run.store.best(run.run_id)
+    best = run.status()["best"]
+    if (final := run.final()) is not None:
+        console.print(plain(f"Final: {final_of(final)}"), markup=False)
     if (holdout := run.holdout()) is not None:
         console.print(plain(f"Hold-out: {held_out(holdout)}"), markup=False)
     more = "" if ended.state == "interrupted" else f" {_larger(ended.reason, run.row()['config']['budget'])}"
-    found = [(f"evolve best {where}", "the best program"), (f"evolve lineage {where} {best}", "how it came about")]
+    found = [
+        (f"evolve best {where}", "the best program"),
+        (f"evolve lineage {where} {best and best['id']}", "how it came about"),
+    ]
     none = [(f"evolve show {where} 1", "no candidate is ok: what became of the first")]
     for command, what in [*(found if best else none), (f"evolve resume {where}{more}", "go on")]:
         console.print(f"  {command:<60}  [dim]{what}[/dim]")

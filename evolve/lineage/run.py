@@ -12,6 +12,7 @@ from evolve.errors import RunError
 from evolve.population import Store, is_dead
 from evolve.population.store import Row
 from evolve.population.writer import STALE_S
+from evolve.problem import Problem, load_problem
 from evolve.runner import final
 from evolve.runner.calls import EVALUATE
 from evolve.runner.meter import utilisation
@@ -119,18 +120,26 @@ class Run:
         best = self.store.best(self.run_id)
         return None if best is None else self.candidate(best)
 
+    def problem(self) -> Problem:
+        """Returns the problem as it is now. Raises ProblemError where its folder is gone."""
+        row = self.row()
+        place = row["problem_path"] if Path(row["problem_path"]).exists() else row["config"]["problem"]
+        return load_problem(str(place), row["config"].get("param"), row["config"].get("stage"))
+
     def front(self) -> list[dict[str, Any]]:
         """Returns the ok candidates that no other dominates on the problem's objectives, best first on the first of them.
 
         Those that violate a constraint are left out. Of equals the first counts.
         """
-        signs = {name: sign for name, sign in self.objectives().items()}
+        problem = self.problem()
+        signs = problem.objectives
         front: dict[tuple[float, ...], Row] = {}
         for row in self.store.measured(self.run_id):
-            values = tuple(sign * row["metrics"][name] for name, sign in signs.items() if row["metrics"].get(name) is not None)
-            if len(values) < len(signs) or any(_covers(other, values) for other in front):
+            known = row["metrics"]
+            values = tuple(sign * known[name] for name, sign in signs.items() if known.get(name) is not None)
+            if len(values) < len(signs) or problem.violation(known) or any(_covers(other, values) for other in front):
                 continue
-            front = {other: known for other, known in front.items() if not _covers(values, other)} | {values: row}
+            front = {other: kept for other, kept in front.items() if not _covers(values, other)} | {values: row}
         return [{"id": row["id"], "metrics": row["metrics"]} for _, row in sorted(front.items(), reverse=True)]
 
     def shown(self, candidate: int) -> dict[str, Any]:

@@ -256,6 +256,11 @@ class Store:
         query = select(candidates.c.id).where(candidates.c.run_id == run_id, candidates.c.status == Status.OK.value)
         return self._scalar(query.order_by(candidates.c.score.desc(), candidates.c.id).limit(1))  # type: ignore[no-any-return]
 
+    def measured(self, run_id: str) -> list[Row]:
+        """Returns id and metrics of the ok candidates that violate nothing, oldest first."""
+        query = select(candidates.c.id, candidates.c.metrics).where(candidates.c.run_id == run_id)
+        return self._all(query.where(candidates.c.status == Status.OK.value).order_by(candidates.c.id))
+
     def counts(self, run_id: str) -> dict[str | None, int]:
         """Returns how many asked candidates have each status (None: in flight)."""
         query = select(candidates.c.status, func.count()).where(
@@ -391,7 +396,7 @@ class Store:
         unpriced = func.count().filter((calls.c.state == "done") & calls.c.cost_usd.is_(None))
         usd = sa.case((unpriced == 0, func.sum(func.coalesce(calls.c.cost_usd, kept, 0.0))))
         used = {
-            "evaluations": select(evaluations.c.candidate, func.count()).where(evaluations.c.stage != HOLDOUT),
+            "evaluations": select(evaluations.c.candidate, func.count()).where(evaluations.c.stage.not_in(APART)),
             "trials": select(trials.c.candidate, func.count()),
             "usd": select(calls.c.candidate, usd),
         }

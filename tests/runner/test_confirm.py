@@ -129,7 +129,7 @@ async def test_the_mean_of_both_is_stored_with_its_error(tmp_path):
     run = case(tmp_path, 2, provider=by_call(1.0, 5.0), evaluator=Judging(2, second=unsteady), spec=NOISY)
     await run.start()
     best = run.run().shown(3)
-    assert (best["score"], best["metrics"], best["stderr"], best["n"]) == (4.5, {"score": 4.5}, 0.5, 2)
+    assert (best["score"], best["metrics"], best["stderr"], best["n"]) == (4.25, {"score": 4.25}, 0.25, 4)
     assert run.status()["best"]["stderr"] == 0.5
 
 
