@@ -39,6 +39,7 @@ from evolve.runner.rundir import find
 from evolve.runner.setup import Setup
 from evolve.search import Schedule, Strategy, rules
 from evolve.search.operators import MECHANICAL, OPERATORS, PYTHON_ONLY
+from evolve.search.stagnation import ANSWERS, EXPLORE
 
 CONFIGS = "configs"  # the package of the YAML files; named here only
 FREE = ("param", "stage")  # sections whose keys are the problem's own
@@ -324,7 +325,10 @@ def _possible(strategy: Strategy, problem: Problem, provider: Provider) -> Strat
     if not any(path.endswith(".py") for path in problem.edit):
         known -= set(PYTHON_ONLY)
     edits = provider.edits if provider.edits in known else "diff"
-    return replace(strategy, operators=strategy.operators.only(known - {"diff"} | {edits}, edits))
+    strategy = replace(strategy, operators=strategy.operators.only(known - {"diff"} | {edits}, edits))
+    if strategy.stagnation is None or provider.converses:
+        return strategy
+    return replace(strategy, stagnation=strategy.stagnation.only(set(ANSWERS) - {EXPLORE}))
 
 
 def build_provider(config: Mapping[str, Any]) -> Provider:

@@ -98,7 +98,7 @@ class Calls:
         known = {name: row[name] for name in Call.__dataclass_fields__ if name in row}
         asked = Call(id=0, run=self._writer.run_id, where=self._where, **known)
         ending, lanes = self._ending[purpose], self._others.get(purpose, self._lanes)
-        order = lanes.order(candidate, purpose, 0 if prompt.turns else number)
+        order = lanes.order(candidate, purpose, 0 if prompt.turns else number, prompt)
         fresh, failures = purpose == PROPOSE, 0
         while True:
             by = await lanes.enter(order, prompt, ending)

@@ -15,6 +15,7 @@ from math import inf
 from evolve.errors import FatalError, TransientError
 from evolve.llm.provider import Provider
 from evolve.search.randomness import generator
+from evolve.search.stagnation import EXPLORE
 from evolve.types import Prompt
 
 FAILURES = 5  # in a row that open a lane
@@ -127,11 +128,14 @@ class Lanes:
         self._paused = False
         self._error = ""  # the last one
 
-    def order(self, candidate: int, purpose: str, number: int) -> list[Lane]:
+    def order(self, candidate: int, purpose: str, number: int, prompt: Prompt) -> list[Lane]:
         """Returns the lanes as one call prefers them, drawn by weight; nothing depends on when it is asked.
 
-        A conversation stays with its model: its later calls are drawn as the first, number 0.
+        A conversation stays with its model: its later calls are drawn as the first, number 0. Another way to go about the
+        task is asked of the dearest model, taken for the strongest.
         """
+        if prompt.operator == EXPLORE:
+            return sorted(self._lanes, key=lambda lane: -(lane.provider.ceiling_usd(prompt) or 0.0))
         rng = generator(self._seed, f"model {purpose} {number}", candidate)
         keys = [rng.exponential() / lane.weight for lane in self._lanes]
         return [self._lanes[i] for i in sorted(range(len(keys)), key=keys.__getitem__)]

@@ -12,6 +12,7 @@ from evolve.errors import UsageError
 
 OPERATORS = ("diff", "rewrite", "functions", "crossover", "fix", "simplify", "refine", "best_of")
 CONDITIONAL = ("crossover", "fix")  # need an inspiration, or a near miss
+# drawn by nobody: `initial` where there is no parent, `explore` where the search came to a stand (evolve.search.stagnation)
 PYTHON_ONLY = ("functions",)
 MECHANICAL = ("diff", "rewrite", "crossover")  # what means something to a proposer that reads no prose
 

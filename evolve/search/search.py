@@ -19,8 +19,9 @@ from evolve.search.migration import Migration
 from evolve.search.operators import WeightedOperators
 from evolve.search.portfolio import Portfolio
 from evolve.search.randomness import generator
-from evolve.search.reset import ResetWeakest
+from evolve.search.reset import NOBODY, ResetWeakest
 from evolve.search.selectors import MapElites, ParentSelector
+from evolve.search.stagnation import EXPLORE, FORMULATION, TUNE, Stagnation
 from evolve.search.thresholds import Rule, Thresholds
 from evolve.types import Event, ProposalRequest, Reevaluate, Request, Status, TuneRequest
 
@@ -32,7 +33,7 @@ NONE = 0  # ids count from 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strategy:
-    """How the search chooses: one YAML group (`selection`). `portfolio`, `migration` and `reset` may be None.
+    """How the search chooses: one YAML group (`selection`). All but the first three may be None.
 
     Island i has the parent selector i modulo their number. Without a portfolio the islands take turns. `islands` None means
     one per 100 candidates of the budget, at least 1 (or one per selector) and at most 8.
@@ -44,6 +45,7 @@ class Strategy:
     portfolio: Portfolio | None = None
     migration: Migration | None = None
     reset: ResetWeakest | None = None
+    stagnation: Stagnation | None = None
     islands: int | None = None
 
     def __post_init__(self) -> None:
@@ -112,6 +114,10 @@ class Search:
         self._seq = 0
         self._since_migration = 0
         self._since_reset = 0
+        self._since_best = 0  # told since the best came, or since an answer to stagnation
+        self._answered = 0  # answers to stagnation since the best came
+        self._to_explore = 0  # proposals that are to be another idea
+        self._initials: list[int] = []
         # one entry per candidate id; index 0 is unused
         self._score = array("d", [float("nan")])
         self._island = array("h", [-1])
@@ -197,15 +203,20 @@ class Search:
     def ask(self) -> Request:
         """Decides on the next proposal. The caller asks only while `may_ask()`."""
         candidate = self.size + 1
-        island = self._next_island(candidate)
-        parent, inspirations, operator = self._choice(island, generator(self.seed, "select", candidate))
+        explores = self._to_explore > 0 and self._best is not None
+        island = self._home() if explores else self._next_island(candidate)
+        if explores:
+            choice: tuple[int, tuple[int, ...], str] = (self.best or NONE, (), EXPLORE)
+        else:
+            choice = self._choice(island, generator(self.seed, "select", candidate))
+        parent, inspirations, operator = choice
         request = ProposalRequest(
             id=candidate,
             island=island.index,
             operator=operator,
             parent=parent or None,
             inspirations=inspirations,
-            tried=self._tried(parent) if parent else (),
+            tried=self._tried(parent, 3 * TRIED if explores else TRIED) if parent else (),
             thresholds=self._thresholds.now(),
         )
         self._decide("asked", candidate, request_data(request))
@@ -245,6 +256,7 @@ class Search:
         self._decide("told", candidate, told)
         self._migrate_if_due(candidate)
         self._reset_if_due(candidate)
+        self._answer_if_stagnant()
 
     def told_again(self, candidate: int, kind: str, status: Status, score: float | None, **facts: Any) -> None:
         """Takes in the outcome of a TuneRequest (`tuned`) or a Reevaluate (`reevaluated`): the candidate's score changes, and
@@ -274,10 +286,14 @@ class Search:
             return self.strategy.portfolio.island(by_index, generator(self.seed, "island", candidate))
         return settled[0]
 
-    def _tried(self, parent: int) -> tuple[int, ...]:
+    def _home(self) -> Island:
+        """Returns the first island that has the best."""
+        return next(island for island in self.islands if island.best() == self._best)
+
+    def _tried(self, parent: int, most: int) -> tuple[int, ...]:
         newest: list[int] = []
         child = self._newest_child[parent]
-        while child != NONE and len(newest) < TRIED:
+        while child != NONE and len(newest) < most:
             newest.append(child)
             child = self._elder_sibling[child]
         return tuple(reversed(newest))
@@ -294,6 +310,34 @@ class Search:
             resets = reset.resets(self.islands, generator(self.seed, "reset", candidate))
             self._decide("reset", None, {"resets": [list(pair) for pair in resets]})
 
+    def _answer_if_stagnant(self) -> None:
+        """Takes the next answer that has something to do."""
+        rule = self.strategy.stagnation
+        if rule is None or not self._since_best or self._since_best % (rule.after * len(self.islands)):
+            return
+        for step in range(len(rule.answers)):
+            place = self._answered + step
+            data = self._answer(rule, rule.answers[place % len(rule.answers)])
+            if data:
+                self._decide("stagnated", None, {**data, "answered": place + 1})
+                return
+
+    def _answer(self, rule: Stagnation, answer: str) -> dict[str, Any]:
+        if answer == TUNE:
+            return {"answer": answer, "elites": sorted({island.at(0) for island in self.islands if len(island)})}
+        if answer == EXPLORE:
+            return {"answer": answer, "ideas": rule.ideas}
+        unused = [c for c in self._initials if self._score[c] == self._score[c] and not self._descended(c)]
+        weakest = max(
+            (i for i in self.islands if i.best() != self._best), key=lambda i: i.best() or NOBODY, default=None
+        )
+        return {"answer": answer, "island": weakest.index, "founder": unused[0]} if weakest and unused else {}
+
+    def _descended(self, initial: int) -> bool:
+        """Says whether the best of some island comes from an initial program."""
+        line = {c for i in self.islands if len(i) for c in (i.at(0), *self.ancestors(i.at(0), self.size))}
+        return initial in line
+
     # ------------------------------------------------------------ changing state
 
     def apply(self, event: Event) -> None:
@@ -306,6 +350,8 @@ class Search:
             self._apply_told(event.candidate or NONE, data)
         elif kind == "added":
             self._from_nothing = False
+            if data["origin"] == "initial":
+                self._initials.append(event.candidate or NONE)
             self._extend(data["islands"][0] if data["islands"] else -1, NONE)
             self._open[event.candidate or NONE] = event.seq
             self._founding[event.candidate or NONE] = tuple(data["islands"])
@@ -316,6 +362,13 @@ class Search:
             for _, target, ids in data["moves"]:
                 for candidate in ids:
                     self.islands[target].add(self._member(candidate))
+        elif kind == "stagnated":
+            self._since_best, self._answered = 0, data["answered"]
+            if data["answer"] == EXPLORE:
+                self._to_explore = data["ideas"]
+            elif data["answer"] == FORMULATION:
+                self.islands[data["island"]].clear()
+                self._settle(data["island"], self._member(data["founder"]))
         elif kind == "reset":
             self._since_reset = 0
             for index, founder in data["resets"]:
@@ -347,6 +400,7 @@ class Search:
         self._open[candidate] = event.seq
         island = self.islands[data["island"]]
         island.asked += 1
+        self._to_explore -= data["operator"] == EXPLORE
         if data["operator"] == "fix":
             self._fixing.add(candidate)
             if data["parent"] in island.near_misses:  # a reset may have cleared it
@@ -369,11 +423,13 @@ class Search:
             self.told += 1
             self._since_migration += 1
             self._since_reset += 1
+            self._since_best += 1
         elif member is not None:
             for index in homes:
                 self._settle(index, member)
         if member is not None and (self._best is None or member.key < self._best):
             self._best = member.key
+            self._since_best = self._answered = self._to_explore = 0
 
     def _take_in(self, candidate: int, island: Island, status: str, member: Member | None) -> None:
         """Takes an asked candidate into its island's counts and, where it is ok, among its members."""

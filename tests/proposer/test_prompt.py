@@ -103,7 +103,7 @@ def prompt(operator: str = "diff", problem: Problem = PROBLEM, **changes: object
     return build(problem, operator=operator, **parts)
 
 
-OPERATORS = ["diff", "rewrite", "functions", "crossover", "fix", "simplify", "refine", "best_of", "initial"]
+OPERATORS = ["diff", "rewrite", "functions", "crossover", "fix", "simplify", "refine", "best_of", "initial", "explore"]
 FAILED = replace(
     PARENT,
     status=Status.CRASH,

@@ -37,6 +37,7 @@ SCRIPTS = st.lists(st.tuples(st.integers(0, 3), SCORES), max_size=60)
 @cache
 def strategy_of(name: str, islands: int) -> Strategy:
     words = [f"selection={name}", "selection.migration.every=3", "selection.reset.every=7", "selection.reset.minimum=4"]
+    words += ["selection.stagnation.after=2", "selection.stagnation.answers=[explore,formulation]"]
     words = words[:1] if name in ("random", "refinement", "best_of_n") else words
     return build(compose([*words, f"selection.islands={islands}"])).search_settings["strategy"]
 
