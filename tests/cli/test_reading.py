@@ -53,6 +53,12 @@ def test_best_is_better_than_the_initial_program(call_json: Any) -> None:
     assert call_json("best", "latest")["score"] > call_json("show", "latest", "1")["score"]
 
 
+def test_the_front_of_one_objective_is_the_best(call: Any, call_json: Any) -> None:
+    best = call_json("best", "latest")
+    assert call_json("best", "latest", "--front") == {"front": [{"id": best["id"], "metrics": best["metrics"]}]}
+    assert call("best", "latest", "--front").split()[:3] == ["candidate", "sum_radii", str(best["id"])]
+
+
 def test_check_gives_the_best_program_the_same_score(call_json: Any, at_workplace: Path) -> None:
     best = call_json("best", "latest")
     checked = call_json("check", "circle_packing", "--candidate", "runs/a/best")
