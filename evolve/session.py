@@ -55,6 +55,7 @@ async def resume(run: str, words: Sequence[str], screen: Screen, config_dirs: Se
     place = row["problem_path"] if Path(row["problem_path"]).exists() else config["problem"]
     setup = replace(configuration.build({**config, "problem": place}, [*kept, *words]), config=config)
     launch.checked(setup, row)
-    if row["state"] == "finished" and config["budget"] == row["config"]["budget"]:
+    waits = store.inbox(ref.run_id)  # what a person wants of it may be a larger budget
+    if row["state"] == "finished" and config["budget"] == row["config"]["budget"] and not waits:
         raise RunError(f"run {ref.run_id} is finished ({row['reason']}); a larger budget goes on: budget.candidates=N")
     return await launch.resume(setup, ref, store, screen)

@@ -106,6 +106,10 @@ def _dispatch(words: list[str], debug: bool) -> int:
         from evolve.cli import trying
 
         return trying.try_(arguments)
+    if arguments.verb == "steer":
+        from evolve.cli import steering
+
+        return steering.steer(arguments)
     if arguments.verb == "completion":
         from evolve.cli import completion
 
@@ -165,6 +169,12 @@ def _parser() -> argparse.ArgumentParser:
     try_ = _verb(verbs, "try", "run the first stage on a draft, before it is the answer to a call", run=True, json=True)
     try_.add_argument("file", metavar="FILE", help="an answer (*.md), or a program in place of the file of that name")
     try_.add_argument("--call", metavar="ID", type=int, required=True, help="the call that the draft is to answer")
+    steer = _verb(verbs, "steer", "tell a running search what to do", run=True, words="WHAT", json=True)
+    steer.add_argument("--island", metavar="N", type=int, help="of add: where the candidate goes (default: in turn)")
+    steer.add_argument("--clear", action="store_true", help="of hint: show none from now on")
+    steer.epilog = (
+        "WHAT: pause | go | budget.KEY=VALUE | weight OPERATOR=VALUE | add PATH | hint TEXT | ban LINE | unban LINE"
+    )
     answer = _verb(verbs, "answer", "answer the calls in a folder (llm=spool) with a model", config_dir=True)
     answer.add_argument("folder", metavar="DIR", help="llm.dir of the run")
     answer.add_argument("words", metavar="KEY=VALUE", nargs="*", help="llm=litellm llm.model=NAME, budget.usd=X")

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 VERBS = (
-    "run", "resume", "runs", "status", "best", "show", "lineage", "diff", "export", "problems", "check", "prompt", "answer",
-    "completion",
+    "run", "resume", "runs", "status", "best", "show", "lineage", "diff", "export", "steer", "problems", "check", "prompt",
+    "answer", "completion",
 )  # fmt: skip
-OF_RUN = ("resume", "status", "best", "show", "lineage", "diff", "export", "prompt")
+OF_RUN = ("resume", "status", "best", "show", "lineage", "diff", "export", "prompt", "steer")
 
 SCRIPTS = {
     "bash": """_evolve() {

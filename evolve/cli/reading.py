@@ -70,6 +70,7 @@ def status(arguments: argparse.Namespace) -> int:
         "candidates": counts,
         "best": f"candidate {found['best']['id']}  {measured(found['best'])}" if found["best"] else "none yet",
         **({"hold-out": held_out(found["holdout"])} if found["holdout"] else {}),
+        **{name: told for name, told in steered(found["steered"]).items() if told},
         "llm": "  ".join(
             f"{name} {found['llm'][name]}" for name in ("calls", "lost", "tokens_in", "tokens_out", "tokens_cached")
         )
@@ -81,6 +82,12 @@ def status(arguments: argparse.Namespace) -> int:
     for name, text in shown.items():
         console.print(f"{name:<12}{text}", markup=False)
     return 0
+
+
+def steered(found: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the lines of what a person has said to the search."""
+    set_ = [f"{kind} {name}={value}" for kind in ("budget", "weight") for name, value in found[kind].items()]
+    return {"steered": "  ".join(set_), "hints": " | ".join(found["hints"]), "banned": "  ".join(found["bans"])}
 
 
 def _dollars(llm: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from evolve.population.writer import STALE_S
 from evolve.runner.calls import EVALUATE
 from evolve.runner.meter import utilisation
 from evolve.runner.rundir import RunRef, find
+from evolve.search.steered import Steered
 from evolve.types import HOLDOUT, Artifact, Candidate
 
 
@@ -66,6 +67,7 @@ class Run:
             },
             "best": None if best is None else _brief(self.candidate(best)),
             "holdout": self.holdout(),
+            "steered": self.steered(),
             "llm": {
                 **{name: totals[name] for name in ("calls", "lost", "tokens_in", "tokens_out", "tokens_cached")},
                 "cost_usd": _cost(totals),
@@ -80,6 +82,17 @@ class Run:
             },
             "wall_s": round(wall_s, 3),
         }
+
+    def steered(self) -> dict[str, Any]:
+        """Returns what a person has said to the search: hints and bans that hold, budgets and weights as they were last set."""
+        events, steered = self.store.events_of(self.run_id, ["steered"]), Steered()
+        for event in events:
+            steered.apply(event.seq, event.data)
+        set_ = {
+            kind: {event.data["name"]: event.data["value"] for event in events if event.data["do"] == kind}
+            for kind in ("budget", "weight")
+        }
+        return {"hints": list(steered.now.hints), "bans": list(steered.now.bans), **set_}
 
     def holdout(self) -> dict[str, Any] | None:
         """Returns what the newest best came to on the instances kept for the end: candidate, status, metrics, instances."""

@@ -250,8 +250,8 @@ def _runner(
 
 
 def _order(setup: Setup, search: Search) -> Order | None:
-    """Returns the order of a replayed run; an ordered one's follows from the schedule."""
-    if setup.record is None or search.window is not None:
+    """Returns the order of a replayed run; None where nothing is replayed."""
+    if setup.record is None:
         return None
     return setup.record.order(search, {stage.name: stage.replicates for stage in setup.problem.stages})
 

@@ -15,6 +15,7 @@ from evolve.search.search import request_of
 from evolve.types import Evaluation, Files, ProposalRequest, StageOutcome, Status
 
 CHECKS = (EMBED, NOVELTY)
+HUMAN = "human"  # the origin of a candidate that a person added
 TURN, TRY = "turn", "try"  # where a draft is from: an answer, or an agent's try before it
 
 
@@ -35,7 +36,7 @@ class Proposed:
 class InFlight:
     """A candidate that is not told yet, and how far it got. `sent`, `answers` and `measured` are of an earlier runner."""
 
-    request: ProposalRequest | None = None  # None: an initial program
+    request: ProposalRequest | None = None  # None: an initial program, a person's
     sent: str | None = None  # the first prompt's text
     operator: str = ""  # that the first prompt asks for, which may be another than the request's
     answers: list[tuple[int, str]] = field(default_factory=list)  # (call, completion) that no draft was made of yet
@@ -54,13 +55,15 @@ class InFlight:
 def read_pending(store: Store, run_id: str, search: Search) -> dict[int, InFlight]:
     """Reads how far each open candidate of a stored run got, in the order of asking."""
     pending: dict[int, InFlight] = {}
-    for event in store.events_of(run_id, ["asked", "proposed"], search.open()):
+    for event in store.events_of(run_id, ["asked", "added", "proposed"], search.open()):
         candidate = event.candidate or 0
         if event.kind == "asked":
             request = request_of(candidate, event.data)
             assert isinstance(request, ProposalRequest)  # no other kind is asked by this version
             pending[candidate] = InFlight(request=request)
             _add_drafts(pending[candidate], store, run_id, candidate)
+        elif event.kind == "added":
+            pending[candidate] = InFlight()
         else:
             bodies = store.texts(run_id, event.data["files"].values())
             known = {name: event.data[name] for name in ("title", "hypothesis", "reason", "duplicate_of", "draft")}

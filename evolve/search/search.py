@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from evolve import checks
+from evolve.errors import UsageError
 from evolve.search.island import Island
 from evolve.search.islands import ResetWeakest, Ring
 from evolve.search.randomness import generator
 from evolve.search.selectors import InspirationSelector, OperatorSelector, ParentSelector
+from evolve.search.steered import Said, Steered
 from evolve.search.thresholds import Rule, Thresholds
 from evolve.types import Event, ProposalRequest, Reevaluate, Request, Status, TuneRequest
 
@@ -84,6 +87,7 @@ class Search:
         self.asked = 0
         self.told = 0
         self._thresholds = Thresholds(rules or {})
+        self.steered = Steered()
         self._events: list[Event] = []
         self._seq = 0
         self._since_migration = 0
@@ -131,6 +135,10 @@ class Search:
     def proposed_seq(self, candidate: int) -> int:
         """Returns the place in the log that was kept for an open candidate's `proposed` event: right behind its asking."""
         return self._open[candidate] + 1
+
+    def said(self, candidate: int) -> Said:
+        """Returns the hints and bans that held when an open candidate was asked."""
+        return self.steered.at(self._open[candidate])
 
     def knew(self, candidate: int, other: int) -> bool:
         """Says whether another one had been told when an open candidate was asked."""
@@ -210,6 +218,10 @@ class Search:
         """Takes in the outcome of a TuneRequest (`tuned`) or a Reevaluate (`reevaluated`): the candidate's score changes."""
         self._decide(kind, candidate, {"status": status.value, "score": score})
 
+    def steer(self, data: Mapping[str, Any]) -> None:
+        """Takes in what a person wants; what is asked from here on follows it."""
+        self._decide("steered", None, dict(data))
+
     def _decide(self, kind: str, candidate: int | None, data: dict[str, Any]) -> int:
         event = Event(seq=self._seq + 1, kind=kind, candidate=candidate, data=data)
         self.apply(event)
@@ -267,6 +279,8 @@ class Search:
             self._founding[event.candidate or NONE] = tuple(data["islands"])
         elif kind in ("tuned", "reevaluated"):
             self._rescore(event.candidate or NONE, data)
+        elif kind == "steered":
+            self._apply_steered(event)
         elif kind == "migrated":
             self._since_migration = 0
             for _, target, ids in data["moves"]:
@@ -343,6 +357,13 @@ class Search:
             return not len(island)
         score = self._score[parent]
         return score == score and 2 * island.rank(parent, score) < len(island)
+
+    def _apply_steered(self, event: Event) -> None:
+        self.steered.apply(event.seq, event.data)
+        if event.data["do"] == "weight":
+            with suppress(UsageError):  # a run that goes on with another model may lack the operator
+                operators = self.strategy.operators.weighing(event.data["name"], event.data["value"])
+                self.strategy = replace(self.strategy, operators=operators)
 
     def _vector(self, candidate: int) -> tuple[float, ...]:
         """Returns a candidate's scores on each instance, () where no island keeps them."""

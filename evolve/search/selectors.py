@@ -35,6 +35,9 @@ class OperatorSelector(Protocol):
     def only(self, known: Collection[str], instead: str = "diff") -> OperatorSelector:
         """Returns a selector that gives the turns of operators that are not known to another one."""
 
+    def weighing(self, name: str, weight: float) -> OperatorSelector:
+        """Returns a selector with another weight of one of its operators. Raises UsageError for one that it lacks."""
+
     def may_draw(self, name: str) -> bool:
         """Says whether an operator can be drawn at all."""
 
@@ -116,6 +119,11 @@ class WeightedOperators:
             into = name if name in known else instead
             folded[into] = folded.get(into, 0.0) + weight
         return WeightedOperators(weights=folded)
+
+    def weighing(self, name: str, weight: float) -> WeightedOperators:
+        if name not in self.weights:
+            raise UsageError(f"weight {name}: not an operator of this run, which has {', '.join(self.weights)}")
+        return WeightedOperators(weights={**self.weights, name: weight})
 
     def may_draw(self, name: str) -> bool:
         return self.weights.get(name, 0.0) > 0
