@@ -210,21 +210,26 @@ def _group_file(group: str, choice: str) -> Path:
 
 
 def resumed(
-    stored: Mapping[str, Any], stored_words: Sequence[str], words: Sequence[str], dirs: Sequence[str]
+    stored: Mapping[str, Any],
+    stored_words: Sequence[str],
+    words: Sequence[str],
+    dirs: Sequence[str],
+    sections: Sequence[str] = RESUMABLE,
 ) -> dict[str, Any]:
     """Returns a stored run's configuration with the sections that new words touch composed anew."""
     for word in words:
         section = word.split("=")[0].split(".")[0]
-        if section not in RESUMABLE:
-            allowed = ", ".join(f"{name}.*" for name in RESUMABLE)
-            raise UsageError(f"{word}: can't change on resume; a resume takes {allowed} (or start a new run)")
+        if section not in sections:
+            allowed = ", ".join(f"{name}.*" for name in sections)
+            verb = "resume" if sections == RESUMABLE else "rescore"
+            raise UsageError(f"{word}: can't change on {verb}; a {verb} takes {allowed} (or start a new run)")
     config = copy.deepcopy(dict(stored))
     fresh = compose([*stored_words, *words], dirs) if words else {}
     for word in words:
         path = word.split("=")[0].split(".")
         into, made = config, fresh
         for name in path[:-1]:
-            into, made = into[name], made[name]
+            into, made = into.setdefault(name, {}), made[name]
         into[path[-1]] = made[path[-1]]
     return config
 

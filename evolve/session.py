@@ -9,8 +9,12 @@ from typing import Any
 
 from evolve import config as configuration
 from evolve.errors import RunError
+from evolve.population.store import Row
 from evolve.runner import launch, rundir
 from evolve.runner.launch import Ended, Screen
+from evolve.runner.rescore import unfinished
+from evolve.runner.runner import Runner
+from evolve.runner.setup import Setup
 
 
 async def run(
@@ -49,13 +53,43 @@ async def resume(run: str, words: Sequence[str], screen: Screen, config_dirs: Se
     ref = rundir.find(run)
     store = ref.open()
     row = store.run(ref.run_id)
-    chosen = {word.split("=")[0] for word in words}  # llm=offline leaves nothing of an llm.model that was given before
-    kept = [word for word in row["words"] if word.split("=")[0].split(".")[0] not in chosen]
+    kept = _kept(row["words"], words)
     config = configuration.resumed(row["config"], kept, words, config_dirs)
-    place = row["problem_path"] if Path(row["problem_path"]).exists() else config["problem"]
-    setup = replace(configuration.build({**config, "problem": place}, [*kept, *words]), config=config)
+    setup = _rebuilt(config, [*kept, *words], row)
     launch.checked(setup, row)
+    if unfinished(store, ref.run_id):
+        raise RunError(f"run {ref.run_id}: its rescoring was cut short; 'evolve rescore {ref.run_id}' goes on with it")
     waits = store.inbox(ref.run_id)  # what a person wants of it may be a larger budget
     if row["state"] == "finished" and config["budget"] == row["config"]["budget"] and not waits:
         raise RunError(f"run {ref.run_id} is finished ({row['reason']}); a larger budget goes on: budget.candidates=N")
     return await launch.resume(setup, ref, store, screen)
+
+
+async def rescore(
+    run: str, words: Sequence[str], screen: Screen, config_dirs: Sequence[str] = (), top: int | None = None
+) -> Runner:
+    """Evaluates a stored run's candidates again with the problem as it is now."""
+    ref = rundir.find(run)
+    store = ref.open()
+    row = store.run(ref.run_id)
+    kept = _kept(row["words"], words)
+    allowed = (*configuration.RESUMABLE, *configuration.FREE)
+    config = configuration.resumed(row["config"], kept, words, config_dirs, allowed)
+    setup = _rebuilt(config, [*kept, *words], row)
+    if setup.problem.name != row["problem"]:
+        raise RunError(
+            f"run {ref.run_id} is of problem {row['problem']}, {row['problem_path']} is {setup.problem.name}"
+        )
+    return await launch.rescore(setup, ref, store, screen, top)
+
+
+def _kept(before: Sequence[str], words: Sequence[str]) -> list[str]:
+    """Returns the earlier words that stand beside new ones: llm=offline leaves nothing of an earlier llm.model."""
+    chosen = {word.split("=")[0] for word in words}
+    return [word for word in before if word.split("=")[0].split(".")[0] not in chosen]
+
+
+def _rebuilt(config: Mapping[str, Any], words: Sequence[str], row: Row) -> Setup:
+    """Builds a stored run's objects anew; its problem is where it was, if it is still there."""
+    place = row["problem_path"] if Path(row["problem_path"]).exists() else config["problem"]
+    return replace(configuration.build({**config, "problem": place}, words), config=config)

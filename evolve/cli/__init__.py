@@ -90,10 +90,10 @@ def _dispatch(words: list[str], debug: bool) -> int:
     if arguments.verb is None:
         _parser().print_help()
         return 2
-    if arguments.verb == "resume":
+    if arguments.verb in ("resume", "rescore"):
         from evolve.cli import running
 
-        return running.resume(arguments)
+        return int(getattr(running, arguments.verb)(arguments))
     if arguments.verb == "answer":
         from evolve.cli import answering
 
@@ -135,6 +135,11 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
     verbs.add_parser("run", help="search: evolve run problem=NAME KEY=VALUE ... (-m for sweeps)", add_help=False)
     _verb(verbs, "resume", "go on with a run", run=True, words="KEY=VALUE", config_dir=True)
+    rescore = _verb(
+        verbs, "rescore", "evaluate a run's candidates again, after its problem has changed", run=True, words="KEY=VALUE",
+        config_dir=True,
+    )  # fmt: skip
+    rescore.add_argument("--top", metavar="K", type=int, help="only the best K and the initial programs")
     _verb(verbs, "runs", "list the runs in a folder", folder=True, json=True)
     _verb(verbs, "status", "what a run is doing, what it used", run=True, json=True)
     _verb(verbs, "best", "the best program", run=True, json=True)

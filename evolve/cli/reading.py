@@ -65,7 +65,8 @@ def status(arguments: argparse.Namespace) -> int:
     judges = found["llm"]["evaluation"]
     shown = {
         "run": f"{found['run_id']}  {found['state']}" + (f" ({found['reason']})" if found["reason"] else ""),
-        "problem": f"{found['problem']}  seed {found['seed']}  isolation {found['isolation']}",
+        "problem": f"{found['problem']}  seed {found['seed']}  isolation {found['isolation']}"
+        + (f"  revision {found['revision']}" if found["revision"] else ""),
         "budget": "  ".join(f"{name} {value}" for name, value in found["budget"].items() if value is not None),
         "candidates": counts,
         "best": f"candidate {found['best']['id']}  {measured(found['best'])}" if found["best"] else "none yet",

@@ -23,7 +23,7 @@ from evolve.runner.runner import Runner
 BARS = "▁▂▃▄▅▆▇█"
 REFRESH_S = 0.25
 LINE_EVERY_S = 10.0
-SHOWN_AT_ONCE = ("isolation", "cost", "infra", "evaluator_error", "draining", "llm", "artifacts", "steer")
+SHOWN_AT_ONCE = ("isolation", "cost", "infra", "evaluator_error", "draining", "llm", "artifacts", "steer", "rescore")
 
 
 def screen_for(stream: TextIO) -> Screen:

@@ -67,6 +67,7 @@ class Run:
             },
             "best": None if best is None else _brief(self.candidate(best)),
             "holdout": self.holdout(),
+            "revision": self.store.revision(self.run_id),
             "steered": self.steered(),
             "llm": {
                 **{name: totals[name] for name in ("calls", "lost", "tokens_in", "tokens_out", "tokens_cached")},
@@ -118,7 +119,9 @@ class Run:
         found = self.candidate(candidate)
         columns = ("stage", "replicate", "status", "score", "metrics", "curve", "seconds", "cpu_s", "memory_mb")
         where = ("node", "node_class", "isolation")
-        rows = [row for row in self.store.evaluation_rows(self.run_id, candidate) if row["stage"] != HOLDOUT]
+        every = self.store.evaluation_rows(self.run_id, candidate, every=True)
+        revision = max((row["revision"] for row in every), default=0)
+        rows = [row for row in every if row["stage"] != HOLDOUT]
         left = self.store.artifacts(self.run_id, [candidate], Artifact.HEAD)
         holdout = self.holdout()
         same = (
@@ -130,7 +133,11 @@ class Run:
             "inspirations": list(found.inspirations),
             "metrics": dict(found.metrics),
             "features": dict(found.features),
-            "stages": [{name: row[name] for name in (*columns, *where)} for row in rows],
+            "revision": revision,
+            "stages": [{name: row[name] for name in (*columns, *where)} for row in rows if row["revision"] == revision],
+            "earlier": [
+                {name: row[name] for name in (*columns, "revision")} for row in rows if row["revision"] < revision
+            ],
             "holdout": holdout if holdout and holdout["candidate"] == candidate else None,
             "drafts": self.drafts(candidate),
             "artifacts": [_named(Artifact.of(_path(row), row["body"], row["size"])) for row in left],

@@ -79,6 +79,7 @@ class Writer:
         self.store = store
         self.run_id = run_id
         self.epoch = 0
+        self.revision = 0  # of the scores, which evaluations are stored under
         dialect = import_module(f"sqlalchemy.dialects.{store.writers.dialect.name}")
         self._insert_text = dialect.insert(texts).on_conflict_do_nothing()
         saved = dialect.insert(checkpoints)
@@ -240,7 +241,7 @@ class Writer:
         columns |= {name: _json(columns[name]) for name in ("metrics", "features")}
         columns |= {"status": outcome.status.value, "node_class": dict(outcome.node_class)}
         columns |= {"instances": [dict(instance) for instance in outcome.instances]}
-        row = self._row(id=evaluation, candidate=candidate, draft=draft, **columns)
+        row = self._row(id=evaluation, candidate=candidate, draft=draft, revision=self.revision, **columns)
         kept = [self._row(evaluation=evaluation, name=name, body=body) for name, body in outcome.artifacts.items()]
         return [(_insert(evaluations), row), *((_insert(artifacts), artifact) for artifact in kept)]
 

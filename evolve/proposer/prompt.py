@@ -299,7 +299,7 @@ def _tried(problem: Problem, parent: Candidate, tried: Sequence[Candidate]) -> s
         if child.id in gains:
             result = f"{gains[child.id]:+.{shown}g}" if gains[child.id] else "no change"
         elif child.status is Status.OK:
-            result = standing(problem, child, metrics)
+            result = standing(problem, child, metrics) or "measured before the problem changed"
         else:
             result = _failure(parent, child)
         lines.append(f"- {child.title or f'candidate {child.id}'}: {_behaviour(parent, child) or result}")

@@ -18,6 +18,7 @@ from evolve.errors import EvolveError, RunError, StoreError, UsageError
 from evolve.population import Store, Writer, create_run, delete_run
 from evolve.population.store import Row
 from evolve.runner import plan, rundir
+from evolve.runner import rescore as rescoring
 from evolve.runner.artifacts import ArtifactSpace
 from evolve.runner.budget import Spent
 from evolve.runner.calls import EVALUATE
@@ -103,6 +104,30 @@ async def resume(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen)
         with suppress(StoreError):
             writer.release(state)
         raise
+
+
+async def rescore(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen, top: int | None) -> Runner:
+    """Evaluates a stored run's candidates again, as `evolve.runner.rescore` says; the run is left in the state it was in."""
+    before = store.run(ref.run_id)["state"]
+    writer = Writer(store, ref.run_id)
+    writer.claim()
+    try:
+        search = Search.load(store.events(ref.run_id), **setup.search_settings)
+        what = rescoring.planned(store, ref.run_id, setup.problem, top)
+        async with _kept(writer), _started(setup, founding=False):
+            if what.left is None:
+                await writer.write(*rescoring.begin(what, search, writer))
+            runner = _runner(setup, search, store, writer, _spent(store, ref.run_id, search.open()), screen, ref)
+            runner.note("rescore", f"revision {what.revision}: {len(what.candidates)} candidates are evaluated again")
+            if what.unranked:
+                runner.note("rescore", f"{len(what.unranked)} are not, can't be compared and are ranked no more")
+            kept = {"config": dict(setup.config), "words": list(setup.words), "isolation": setup.evaluator.isolation}
+            with _log_file(ref):
+                await rescoring.carry_out(runner, what, problem_hash=setup.problem.hash, **kept)
+    finally:
+        with suppress(StoreError):
+            writer.release("interrupted" if before == "running" else before)
+    return runner
 
 
 async def planned(setup: Setup) -> dict[str, str]:
@@ -218,6 +243,7 @@ def _runner(
     if search.window is not None:
         setup.budget.check_repeatable()
     stored = store.run(writer.run_id)
+    writer.revision = store.revision(writer.run_id)
     runner = Runner(
         problem=setup.problem,
         search=search,
@@ -350,5 +376,6 @@ def checked(setup: Setup, row: Row | Mapping[str, Any]) -> None:
     if setup.problem.hash != row["problem_hash"]:
         raise RunError(
             f"problem {row['problem']} has changed since run {row['run_id']} began (its content has another hash); "
-            f"restore the folder {row['problem_path']} as it was, or start a new run"
+            f"'evolve rescore {row['run_id']}' evaluates its candidates anew, warm_start={row['run_id']} starts a new run from "
+            f"its best ones; or restore {row['problem_path']} as it was"
         )

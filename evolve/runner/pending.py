@@ -79,7 +79,9 @@ def stored_outcomes(store: Store, run_id: str, candidate: int) -> list[StageOutc
     bodies_of: dict[int, dict[str, bytes]] = {}
     for row in store.artifacts(run_id, [candidate]):
         bodies_of.setdefault(row["evaluation"], {})[row["name"]] = row["body"]
-    return [outcome_of(row, bodies_of.get(row["id"], {})) for row in store.evaluation_rows(run_id, candidate)]
+    revision = store.revision(run_id)  # what was measured before a rescoring counts no more
+    rows = [row for row in store.evaluation_rows(run_id, candidate) if row["revision"] == revision]
+    return [outcome_of(row, bodies_of.get(row["id"], {})) for row in rows]
 
 
 def outcome_of(row: Row, artifacts: Mapping[str, bytes]) -> StageOutcome:
@@ -91,7 +93,8 @@ def outcome_of(row: Row, artifacts: Mapping[str, bytes]) -> StageOutcome:
 def stored_drafts(store: Store, run_id: str, candidate: int) -> list[Draft]:
     """Returns the drafts that were made of a candidate's answers, with what their evaluation came to."""
     rows = [row for row in store.draft_rows(run_id, candidate) if row["origin"] == TURN]
-    ran = {row["draft"]: row for row in store.evaluation_rows(run_id, candidate, drafts=True)}
+    revision, measured = store.revision(run_id), store.evaluation_rows(run_id, candidate, drafts=True)
+    ran = {row["draft"]: row for row in measured if row["revision"] == revision}
     answers = {row["id"]: row["completion"] for row in store.call_rows(run_id, candidate)}
     bodies = store.texts(
         run_id, {*answers.values(), *(content for row in rows for content in row["files"].values())} - {None}

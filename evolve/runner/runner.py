@@ -594,6 +594,20 @@ class Runner:
             self._order.done("told", candidate)
         self._remember(candidate, evaluation, behaviour.get("behaves_as"))
         self._watch(candidate, evaluation, before)
+        return self._kept(candidate, evaluation, behaviour)
+
+    def retold(self, candidate: int, evaluation: Evaluation, revision: int) -> list[Change]:
+        """Tells the search what a stored candidate comes to in a new revision; returns what the population is to keep of it."""
+        behaviour = self._behaviours.of(candidate, evaluation)
+        told: dict[str, Any] = {"status": evaluation.status.value, "score": evaluation.score, "revision": revision}
+        told |= {"stage_scores": confirm.stage_scores(evaluation), "vector": vector(self.problem, evaluation)}
+        self.search.enter("reevaluated", {**told, "behaves_as": behaviour.get("behaves_as")}, candidate)
+        self.spent.evaluations += len(evaluation.stages)
+        stages = [self._stage(candidate, outcome) for outcome in evaluation.stages]
+        return [*stages, *self._kept(candidate, evaluation, behaviour)]
+
+    def _kept(self, candidate: int, evaluation: Evaluation, behaviour: Mapping[str, Any]) -> list[Change]:
+        """Returns what the population keeps of what was just told."""
         columns = {
             "status": evaluation.status.value,
             "score": evaluation.score,

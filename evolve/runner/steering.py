@@ -56,7 +56,7 @@ class Steering:
         return done, [*changes, self._event(body)]
 
     def _event(self, data: Mapping[str, Any]) -> Change:
-        self._runner.search.steer(data)
+        self._runner.search.enter("steered", data)
         return self._runner.writer.log(self._runner.search.take_events())
 
     def _carry_out(self, body: Mapping[str, Any]) -> tuple[str, list[Change]]:

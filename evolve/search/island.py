@@ -51,6 +51,8 @@ class Island:
         if (-score, candidate) not in self._ranking:
             return False
         self._ranking.remove((-score, candidate))
+        if candidate in self.recent:
+            self.recent.remove(candidate)
         if candidate in self.vectors:
             del self.vectors[candidate]
             self._pool.remove((-score, candidate))

@@ -218,9 +218,9 @@ class Search:
         """Takes in the outcome of a TuneRequest (`tuned`) or a Reevaluate (`reevaluated`): the candidate's score changes."""
         self._decide(kind, candidate, {"status": status.value, "score": score})
 
-    def steer(self, data: Mapping[str, Any]) -> None:
-        """Takes in what a person wants; what is asked from here on follows it."""
-        self._decide("steered", None, dict(data))
+    def enter(self, kind: str, data: Mapping[str, Any], candidate: int | None = None) -> None:
+        """Takes in what was decided elsewhere: a person's word (`steered`), new scores (`reevaluated`)."""
+        self._decide(kind, candidate, dict(data))
 
     def _decide(self, kind: str, candidate: int | None, data: dict[str, Any]) -> int:
         event = Event(seq=self._seq + 1, kind=kind, candidate=candidate, data=data)
@@ -279,6 +279,10 @@ class Search:
             self._founding[event.candidate or NONE] = tuple(data["islands"])
         elif kind in ("tuned", "reevaluated"):
             self._rescore(event.candidate or NONE, data)
+        elif kind == "rescoring":
+            self._thresholds.clear()
+            for candidate in data["unranked"]:
+                self._rescore(candidate, {"status": kind})
         elif kind == "steered":
             self._apply_steered(event)
         elif kind == "migrated":
@@ -373,9 +377,13 @@ class Search:
         old = self._score[candidate]
         score = float(data["score"]) if data["status"] == Status.OK else float("nan")
         self._score[candidate] = score
-        for island in self.islands:
-            vector = island.vectors.get(candidate, ())
-            if island.remove(candidate, old) and score == score:
+        self._thresholds.observe(data.get("stage_scores", {}))
+        vector = tuple(data.get("vector", self._vector(candidate)))
+        homes = [island for island in self.islands if island.remove(candidate, old)]
+        if old != old and self._island[candidate] >= 0:  # it had no score
+            homes = [self.islands[self._island[candidate]]]
+        for island in homes:
+            if score == score:
                 island.add(candidate, score, vector)
         if candidate == self._best[1] or score > self._best[0]:
             scores = np.array(self._score)
