@@ -119,7 +119,7 @@ def normalise(word: str) -> str:
         as_it_is = "\\" not in value or value[0] in "'\"[{$"  # Hydra takes a backslash before white space for an escape
     except HydraException:
         as_it_is = False
-    if as_it_is:
+    if as_it_is and not (key == "warm_start" and "," in value and value[0] not in "'\"["):
         return f"{key}={value}"
     # within quotes only a quote is escaped, and the backslashes right before one
     quoted = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), value)
@@ -290,7 +290,10 @@ def _recorded(config: Mapping[str, Any]) -> tuple[Store, Row]:
         raise UsageError("llm=replay: say which run, replay.run=RUN")
     ref = find(str(run))
     store = ref.open()
-    return store, store.run(ref.run_id)
+    row = store.run(ref.run_id)
+    if row["config"].get("fork"):
+        raise UsageError(f"replay.run={run}: is a fork of {row['config']['fork']}, which no replay repeats")
+    return store, row
 
 
 def replaying(config: Mapping[str, Any], words: Sequence[str]) -> Mapping[str, Any]:
@@ -354,6 +357,10 @@ def _check_no_reports(problem: Problem) -> None:
 
 def _check(config: Mapping[str, Any]) -> None:
     checks.whole("seed", config["seed"], 0)
+    for key in ("fork", "warm_start"):
+        if not isinstance(config.get(key), str | list | None) or isinstance(config.get("fork"), list):
+            raise UsageError(f"{key}={config[key]}: not a run")
+    checks.flag("fork_only", config.get("fork_only", False))
     _check_no_secret(config["llm"], "llm")
     _check_no_secret(config["proposer"], "proposer")
     if config["on_existing"] not in ("error", "resume"):

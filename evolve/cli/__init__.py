@@ -21,6 +21,7 @@ Searches for a better program. Without any word: circle_packing, offline, 200 ca
   llm=ensemble|local|command|spool   'llm.models=[...]', llm.model_path=FILE, llm.command=LINE, llm.dir=DIR
   evaluator=auto|local|ray     evaluator.workers=N evaluator.address=HOST:PORT
   schedule=async|ordered       ordered: the same seed gives the same run
+  warm_start=RUN[,RUN]         begin with the best of earlier runs; fork=RUN#ID with the history of one
   seed=N  run_dir=DIR  param.NAME=VALUE  stage.NAME.timeout_s=SECONDS
 
   -m                           a sweep: evolve run -m problem=a,b seed=1,2 (hydra/launcher=... for clusters)

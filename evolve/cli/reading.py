@@ -67,6 +67,7 @@ def status(arguments: argparse.Namespace) -> int:
         "run": f"{found['run_id']}  {found['state']}" + (f" ({found['reason']})" if found["reason"] else ""),
         "problem": f"{found['problem']}  seed {found['seed']}  isolation {found['isolation']}"
         + (f"  revision {found['revision']}" if found["revision"] else ""),
+        **({"from": _from(found["from"])} if found["from"] else {}),
         "budget": "  ".join(f"{name} {value}" for name, value in found["budget"].items() if value is not None),
         "candidates": counts,
         "best": f"candidate {found['best']['id']}  {measured(found['best'])}" if found["best"] else "none yet",
@@ -83,6 +84,11 @@ def status(arguments: argparse.Namespace) -> int:
     for name, text in shown.items():
         console.print(f"{name:<12}{text}", markup=False)
     return 0
+
+
+def _from(found: Mapping[str, Any]) -> str:
+    runs = found.get("warm_start", [found.get("fork")])
+    return f"{next(iter(found))} of {', '.join(map(str, runs))}"
 
 
 def steered(found: Mapping[str, Any]) -> dict[str, str]:

@@ -56,6 +56,7 @@ class Run:
             "run_id": self.run_id,
             "state": _state(row),
             "reason": row["reason"],
+            "from": {key: row["config"][key] for key in ("fork", "warm_start") if row["config"].get(key)},
             "problem": row["problem"],
             "seed": row["config"]["seed"],
             "isolation": row["isolation"],

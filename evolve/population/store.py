@@ -268,6 +268,18 @@ class Store:
         ranked = query.where(candidates.c.score.is_not(None)).order_by(candidates.c.score.desc(), candidates.c.id)
         return self._scalar(ranked.limit(1))  # type: ignore[no-any-return]
 
+    def elites(self, run_id: str, most: int) -> list[int]:
+        """Returns the best `ok` candidates: the best of each island, then the next best of all."""
+        best_first = (candidates.c.score.desc(), candidates.c.id)
+        place = func.row_number().over(partition_by=candidates.c.island, order_by=best_first)
+        ok = (candidates.c.status == Status.OK.value) & candidates.c.score.is_not(None)
+        ranked = select(candidates.c.id, candidates.c.score, place.label("place")).where(
+            candidates.c.run_id == run_id, ok
+        )
+        found = ranked.subquery()
+        query = select(found.c.id).order_by(sa.case((found.c.place == 1, 0), else_=1), found.c.score.desc(), found.c.id)
+        return [row["id"] for row in self._all(query.limit(most))]
+
     def rescorable(self, run_id: str) -> list[Row]:
         """Returns id, origin and score of what may be evaluated again: what was ok, or met a faulty evaluator."""
         query = select(candidates.c.id, candidates.c.origin, candidates.c.score).where(candidates.c.run_id == run_id)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from evolve.errors import EvolveError, RunError, StoreError, UsageError
-from evolve.population import Store, Writer, create_run, delete_run
+from evolve.population import Store, Writer, create_run, delete_run, history
 from evolve.population.store import Row
 from evolve.runner import plan, rundir
 from evolve.runner import rescore as rescoring
@@ -60,14 +60,18 @@ async def start(setup: Setup, run_id: str, folder: Path, url: str, screen: Scree
     made = rundir.prepare(folder)
     try:
         store = Store(url, create=True)
-        async with _started(setup, founding=True) as founding:
+        async with _started(setup, founding=setup.fork is None) as founding:
             plan.show_price(setup, screen.note)
             ref = _create(setup, store, run_id, folder)
             writer = Writer(store, ref.run_id)
             writer.claim()
             try:
                 async with _kept(writer):
-                    runner = _runner(setup, Search(**setup.search_settings), store, writer, Spent(), screen, ref)
+                    search = Search.load(store.events(ref.run_id), **setup.search_settings)
+                    spent = _spent(store, ref.run_id, search.open())
+                    runner = _runner(setup, search, store, writer, spent, screen, ref)
+                    if setup.came_from:
+                        runner.note("from", setup.came_from)
                     return await _carry_out(runner, ref, screen, founding)
             except BaseException:
                 with suppress(StoreError):
@@ -92,7 +96,7 @@ async def resume(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen)
         async with _kept(writer), _started(setup, not search.size, measured_on) as founding:
             plan.show_price(setup, screen.note)
             spent = _spent(store, ref.run_id, search.open())
-            runner = _runner(setup, search, store, writer, spent, screen, ref, resumed=True)
+            runner = _runner(setup, search, store, writer, spent, screen, ref)
             state = "interrupted"
             settings = {
                 "config": dict(setup.config),
@@ -186,7 +190,7 @@ async def _started(setup: Setup, founding: bool, measured_on: str = "") -> Async
 
 def _check_requirements(setup: Setup) -> None:
     """Raises an error where this machine lacks what the problem requires, or nobody can write a first program."""
-    if not setup.problem.initials and not setup.provider.converses:
+    if not setup.founders and not setup.provider.converses:
         raise UsageError(
             f"problem={setup.problem.name}: {setup.problem.path} has no initial program, and llm={setup.provider.model} "
             "can't write one; add initial.py, or use a language model"
@@ -199,6 +203,7 @@ def _check_requirements(setup: Setup) -> None:
 
 
 def _create(setup: Setup, store: Store, run_id: str, folder: Path) -> rundir.RunRef:
+    fork = setup.fork
     ref = rundir.RunRef(
         run_id=run_id,
         database=store.shown_url,
@@ -216,9 +221,10 @@ def _create(setup: Setup, store: Store, run_id: str, folder: Path) -> rundir.Run
         words=list(setup.words),
         versions=_versions(),
         isolation=setup.evaluator.isolation,
+        history=history.upto(fork.store, fork.ref.run_id, fork.seq, Writer(store, run_id)) if fork else (),
     )
     try:
-        rundir.write(folder, ref, version(DISTRIBUTION))
+        rundir.write(folder, ref, version(DISTRIBUTION), setup.came_from)
     except (OSError, RunError):
         delete_run(store, run_id)
         raise
@@ -238,7 +244,6 @@ def _runner(
     spent: Spent,
     screen: Screen,
     ref: rundir.RunRef,
-    resumed: bool = False,
 ) -> Runner:
     if search.window is not None:
         setup.budget.check_repeatable()
@@ -254,7 +259,7 @@ def _runner(
         budget=setup.budget,
         spent=spent,
         proposing=setup.proposing,
-        where=str(ref.folder) if ref.folder else f"{ref.database}#{ref.run_id}",
+        where=ref.place,
         outstanding=store.outstanding(ref.run_id) if setup.provider.outlives else None,
         last_ids=store.last_ids(writer.run_id),
         busy_s=stored["busy"],
@@ -266,7 +271,7 @@ def _runner(
         order=_order(setup, search),
         embedder=setup.embedder,
         vectors=store.vectors(ref.run_id, VECTORS) if setup.embedder else (),
-        pending=read_pending(store, writer.run_id, search) if resumed else None,
+        pending=read_pending(store, writer.run_id, search),
         note=(note := _noting(screen)),
         artifacts=ArtifactSpace(setup.artifact_mb, store.artifact_bytes(writer.run_id), note),
     )

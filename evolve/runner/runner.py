@@ -26,6 +26,7 @@ from evolve.runner.meter import Meter
 from evolve.runner.pending import HUMAN, InFlight, Proposed
 from evolve.runner.proposals import Proposals, needed
 from evolve.runner.replay import Order
+from evolve.runner.setup import Founder
 from evolve.runner.steering import Steering
 from evolve.runner.tries import Tries
 from evolve.search import Search
@@ -221,25 +222,25 @@ class Runner:
 
     # ------------------------------------------------------------ initial programs
 
-    def found(self, evaluations: Sequence[tuple[Files, Evaluation]]) -> None:
-        """Enters the initial programs, already evaluated: program i founds the islands i, i + k, i + 2k, ...
+    def found(self, evaluations: Sequence[tuple[Founder, Evaluation]]) -> None:
+        """Enters the first programs, already evaluated: of k initial ones i founds the islands i, i + k, i + 2k, ...
 
-        Of more programs than islands, those that are left join them in turn. All in one transaction: a run has its initial
-        programs, or is as empty as a new one.
+        Of more programs than islands those that are left join them in turn, as do those of earlier runs. All in one
+        transaction: a run has its first programs, or is as empty as a new one.
         """
         changes = []
-        for index, (files, evaluation) in enumerate(evaluations):
-            count = len(self.search.islands)
-            islands = list(range(index, count, len(evaluations))) or [index % count]
-            candidate = self.search.add("initial", islands)
-            title = "initial program" if len(evaluations) == 1 else f"initial program {index + 1}"
+        count, initials = len(self.search.islands), sum(founder.origin == "initial" for founder, _ in evaluations)
+        for index, (founder, evaluation) in enumerate(evaluations):
+            files, title, warm = founder.files, founder.title, index - initials
+            islands = [warm % count] if warm >= 0 else list(range(index, count, initials)) or [index % count]
+            candidate = self.search.add(founder.origin, islands)
             proposed = Proposed(files=files, title=title)
             self._in_flight[candidate] = InFlight(proposed=proposed)
             for outcome in evaluation.stages:
                 if not outcome.replicate:
                     self.asks.remember(outcome.stage, outcome.curve)
             changes += [
-                self.writer.candidate(candidate, "initial", island=islands[0]),
+                self.writer.candidate(candidate, founder.origin, island=islands[0]),
                 self.writer.log([self._proposed_event(candidate, proposed)]),
                 self.writer.files(candidate, files, title=title, **self.proposals.found(candidate, files)),
                 *(self._stage(candidate, outcome) for outcome in evaluation.stages),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from evolve.cli import dispatch
 from evolve.cli.steering import message
 from evolve.errors import UsageError
 from tests.cli.test_errors import fails
@@ -61,3 +63,42 @@ def test_options_that_go_with_others(options: dict[str, Any]) -> None:
 
 def test_a_run_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert "no such run directory" in fails(["steer", "nowhere", "pause"], 1, capsys)
+
+
+RAMP = {
+    "initial.py": "def f(x):\n    return 0.5\n",
+    "evaluator.py": "def instances(stage, rng):\n    return [0.25, 1.0]\ndef score(instance, output):\n"
+    "    return -abs(output - instance.input)\n",
+}
+
+
+def test_a_changed_problem_a_warm_start_and_forks_by_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("ramp").mkdir()
+    for name, text in RAMP.items():
+        Path("ramp", name).write_text(text)
+    assert dispatch(["run", "problem=./ramp", "budget.candidates=8", "seed=3", "run_dir=a", "evaluator.workers=1"]) == 0
+    Path("ramp", "evaluator.py").write_text(RAMP["evaluator.py"].replace("-abs", "-2 * abs"))
+    changed = fails(["resume", "a", "budget.candidates=9"], 1, capsys)
+    assert "'evolve rescore ramp-" in changed and "warm_start=ramp-" in changed
+    assert "rescore that run first" in fails(["run", "fork=a#3", "run_dir=x"], 1, capsys)
+    assert dispatch(["rescore", "a", "--top", "3"]) == 0
+    assert "revision 1: " in (said := capsys.readouterr().out) and "'evolve resume a' goes on" in said
+    assert dispatch(["resume", "a", "budget.candidates=10"]) == 0
+    assert dispatch(["run", "problem=./ramp", "warm_start=a,a", "budget.candidates=2", "run_dir=b"]) == 0
+    assert dispatch(["run", "fork=a#10", "seed=4", "budget.candidates=12", "run_dir=c"]) == 0
+    assert dispatch(["run", "fork=a#3", "fork_only=true", "budget.candidates=2", "run_dir=d"]) == 0
+    for run, origin, asked in [("b", "warm_start", 2), ("c", "fork", 12), ("d", "fork", 2)]:
+        capsys.readouterr()
+        assert dispatch(["status", run, "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert (list(found["from"]), found["candidates"]["asked"]) == ([origin], asked)
+        assert str(tmp_path / "a") in str(found["from"])
+    assert json.loads(Path("c", "run.json").read_text())["from"] == f"{tmp_path / 'a'}#10"
+    assert "another one's history" in fails(["run", "fork=a#3", "warm_start=a"], 2, capsys)
+    assert "is a run of ramp, this one is of circle_packing" in fails(["run", "warm_start=a"], 2, capsys)
+    assert "needs fork=RUN#ID" in fails(["run", "fork_only=true"], 2, capsys)
+    assert "--top 0: must be 1 or more" in fails(["rescore", "a", "--top", "0"], 2, capsys)
+    assert "a rescore takes" in fails(["rescore", "a", "seed=2"], 2, capsys)
