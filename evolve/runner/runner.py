@@ -185,7 +185,9 @@ class Runner:
         return self.writer.run_columns(state="paused" if held else "running", reason=HELD if held else "")
 
     def allow(self, budget: Budget) -> Change:
-        """Goes on with another budget, which a resume keeps."""
+        """Goes on with another budget, which a resume keeps. Raises RunError where the run is ending."""
+        if self.state != "running":
+            raise RunError("the run is ending; give the budget to 'evolve resume'")
         self.budget = budget
         self.calls.allow(budget, again=not self._draining)
         config = self.store.run(self.writer.run_id)["config"]
