@@ -143,9 +143,10 @@ class Scorer:
     def _checked(self, given: Any, where: str) -> Result:
         result = given if isinstance(given, Result) else Result(self._metrics(given, where))
         metrics = {str(name): _number(value, f"{where}: metric '{name}'") for name, value in result.metrics.items()}
-        for name in self.problem.objectives:
+        for name in (*self.problem.objectives, *self.problem.constraints):
             if name not in metrics:
-                raise EvaluatorError(f"evaluator.py: {where} gave no '{name}', which problem.yaml makes an objective")
+                role = "an objective" if name in self.problem.objectives else "a constraint"
+                raise EvaluatorError(f"evaluator.py: {where} gave no '{name}', which problem.yaml makes {role}")
         for name, value in metrics.items():
             if not math.isfinite(value):
                 raise Failure(Status.INVALID, f"{name} was {value}")

@@ -38,7 +38,7 @@ from evolve.runner.replay import RECORDED, Record, Recorded, Replay
 from evolve.runner.rundir import find
 from evolve.runner.setup import Setup
 from evolve.search import Schedule, Strategy, rules
-from evolve.search.selectors import MECHANICAL, OPERATORS, PYTHON_ONLY
+from evolve.search.operators import MECHANICAL, OPERATORS, PYTHON_ONLY
 
 CONFIGS = "configs"  # the package of the YAML files; named here only
 FREE = ("param", "stage")  # sections whose keys are the problem's own
@@ -191,9 +191,12 @@ def keys() -> list[str]:
 
 def _flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     for key, value in config.items():
-        if not key.startswith("_"):
-            yield prefix + key
-        if isinstance(value, dict) and not key.startswith("_"):
+        if key.startswith("_"):
+            continue
+        yield prefix + key
+        if isinstance(value, list):
+            value = {str(place): inner for place, inner in enumerate(value) if isinstance(inner, dict)}
+        if isinstance(value, dict):
             yield from _flatten(value, f"{prefix}{key}.")
 
 
@@ -245,7 +248,7 @@ def build(config: Mapping[str, Any], words: Sequence[str] = ()) -> Setup:
     if schedule.window is not None:
         budget.check_repeatable()
         _check_no_reports(problem)
-    islands = strategy.islands or min(8, max(1, (budget.candidates or 200) // 100))
+    islands = strategy.count(budget.candidates or 200)
     config = {**config, "selection": {**config["selection"], "islands": islands}}  # a resume keeps it
     artifact_mb = config["database"].get("artifact_mb", 200.0)
     checks.number("database.artifact_mb", artifact_mb, 0)

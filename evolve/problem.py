@@ -18,11 +18,11 @@ from typing import Any
 import yaml
 
 from evolve.errors import ProblemError, UsageError
-from evolve.types import HOLDOUT, Files
+from evolve.types import APART, Files
 
 BUNDLED = "problems"  # the package that ships problems; named here only, never imported
 PASS_IF = r"(>=|<=|>|<) *(q\d{1,2}|-?\d+(?:\.\d*)?(?:e-?\d+)?)"
-LATER = {"constraints", "tune", "incumbent"}
+LATER = {"tune", "incumbent"}
 TEXT = "text"  # the entry of a candidate that is read, not run
 LEVELS = ("bare", "guarded", "strict")  # of isolation, the weakest first
 DRAWS = ("fixed", "paired", "fresh")
@@ -197,6 +197,7 @@ class Problem:
     comparable_on: str = "any"
     isolation: str = ""
     holdout: int = 0
+    constraints: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # metric -> (at least, at most)
 
     @property
     def objective(self) -> str:
@@ -206,6 +207,20 @@ class Problem:
     def score_of(self, metrics: Mapping[str, float]) -> float:
         """Returns the ranking score (higher is better) of finite metrics that hold the first objective."""
         return self.objectives[self.objective] * float(metrics[self.objective])
+
+    @property
+    def noisy(self) -> bool:
+        """Says whether the same program may score differently from one evaluation to the next."""
+        return not self.deterministic or self.stages[-1].draw != "fixed"
+
+    def violation(self, metrics: Mapping[str, float]) -> float:
+        """Returns by how much metrics violate the constraints, 0 for not at all: the sum of what is beyond each bound, relative
+        to bounds larger than 1."""
+        beyond = 0.0
+        for name, (least, most) in self.constraints.items():
+            for bound, excess in ((least, least - metrics[name]), (most, metrics[name] - most)):
+                beyond += max(0.0, excess) / max(1.0, abs(bound)) if math.isfinite(bound) else 0.0
+        return beyond
 
     def known_best(self) -> float | None:
         """Returns the best value known of the first objective, in its own unit, for the declared parameters."""
@@ -262,6 +277,7 @@ KINDS: Mapping[str, tuple[Any, str]] = {
     "preload": (list | str, "a list of modules"),
     "params": (dict, "a mapping of names to defaults"),
     "objectives": (dict, "a mapping like {score: maximize}"),
+    "constraints": (dict, "a mapping like {rejected: {at_most: 0}}"),
     "known": (dict, "a mapping like {score: {best: 1.0, source: TEXT}}"),
     "stages": (dict, "a mapping of stages to their keys"),
     "python": (str, "the path of a Python interpreter"),
@@ -328,6 +344,7 @@ def load_problem(
         comparable_on=spec.get("comparable_on") or COMPARABLE[0],
         isolation=spec.get("isolation") or "",
         holdout=_holdout(spec.get("holdout"), where),
+        constraints=_constraints(spec.get("constraints") or {}, where),
     )
 
 
@@ -506,11 +523,23 @@ def _objectives(spec: Mapping[str, Any], where: Path) -> dict[str, int]:
     return {name: signs[direction] for name, direction in given.items()}
 
 
+def _constraints(given: Mapping[str, Any], where: Path) -> dict[str, tuple[float, float]]:
+    for name, bounds in given.items():
+        fits = isinstance(bounds, dict) and bounds and set(bounds) <= {"at_least", "at_most"}
+        fits = fits and all(_is_number(value) for value in bounds.values())
+        _require(
+            bool(fits),
+            f"{where}: constraints.{name} must be {{at_most: NUMBER}} or {{at_least: NUMBER}}, not {bounds!r}",
+        )
+    unbounded = float("inf")
+    return {n: (float(b.get("at_least", -unbounded)), float(b.get("at_most", unbounded))) for n, b in given.items()}
+
+
 def _stages(spec: Mapping[str, Any], given: Mapping[str, Mapping[str, Any]], where: Path) -> tuple[Stage, ...]:
     stated = spec.get("stages") or {"main": {}}
     for name, keys in stated.items():
         _require(isinstance(keys, dict | None), f"{where}: stages.{name} must be a mapping of keys, not {keys!r}")
-        _require(name != HOLDOUT, f"{where}: stages.{name}: the name is taken by the hold-out; choose another")
+        _require(name not in APART, f"{where}: stages.{name}: the name is taken; choose another")
     declared: dict[str, dict[str, Any]] = {name: dict(keys or {}) for name, keys in stated.items()}
     for name, overrides in given.items():
         if not isinstance(overrides, Mapping):

@@ -15,6 +15,12 @@ Files = Mapping[str, str]
 HOLDOUT = "holdout"
 """The stage under which the evaluation on the instances kept for the end is stored."""
 
+FINAL = "final"
+"""The stage under which the fresh draws of a noisy run's last comparison are stored."""
+
+APART = (HOLDOUT, FINAL)
+"""What is evaluated when a run has ended: no part of the search, of a prompt or of an export."""
+
 
 class Status(StrEnum):
     """What became of a candidate; the table in docs/problems.md says when each applies."""

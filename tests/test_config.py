@@ -111,7 +111,7 @@ def test_keys_are_neither_added_nor_removed(word):
         ("candidates=5", "no such key; did you mean 'budget.candidates'?"),
         ("budget.zzz=5", "budget.usd"),
         ("llm.model=m", "no such key; llm=litellm has it"),
-        ("selection.parent.exponant=2", "no such key; did you mean 'selection.parent.exponent'?"),
+        ("selection.parents.0.exponant=2", "no such key; did you mean 'selection.parents.0.exponent'?"),
         ("llm=ofline", "no such choice; did you mean 'offline'?"),
         ("schedule=zzz", "no such choice; choices: async, ordered"),
         ("param.n=1,2", "several values for one key need -m (a sweep): evolve run -m problem=a,b"),
@@ -173,8 +173,8 @@ def test_a_folder_of_groups_adds_choices(tmp_path):
         ),
         (["schedule=ordered", "schedule.window=0"], "schedule.window=0: must be a whole number, 1 or more"),
         (["selection.islands=0"], "selection.islands=0: must be a whole number from 1 to 1000"),
-        (["selection.parent.exponent=-1"], "selection.parent.exponent=-1: must be a number, 0 or more"),
-        (["selection.parent.exponent=x"], "selection.parent"),
+        (["selection.parents.0.exponent=-1"], "selection.parents.exponent=-1: must be a number, 0 or more"),
+        (["selection.parents.0.exponent=x"], "selection.parent"),
         (["selection.migration.every=x"], "selection.migration"),
         (["selection.operators.weights.diff=x"], "selection.operators.weights"),
         (["selection.operators.weights.edit=1"], "selection.operators.weights.edit=1: no such key"),
@@ -258,7 +258,7 @@ def test_every_folder_of_configs_is_a_group_with_choices():
 
 
 def test_keys_are_dotted_and_hold_no_internals():
-    assert {"seed", "budget.candidates", "selection.parent.exponent"} <= set(keys())
+    assert {"seed", "budget.candidates", "selection.parents.0.exponent"} <= set(keys())
     assert not [key for key in keys() if "_target_" in key]
 
 

@@ -95,6 +95,10 @@ def _dispatch(words: list[str], debug: bool) -> int:
         from evolve.cli import running
 
         return int(getattr(running, arguments.verb)(arguments))
+    if arguments.verb == "compare":
+        from evolve.cli import comparing
+
+        return comparing.compare(arguments)
     if arguments.verb == "answer":
         from evolve.cli import answering
 
@@ -147,6 +151,9 @@ def _parser() -> argparse.ArgumentParser:
     _verb(verbs, "show", "one candidate", run=True, ids=["id"], json=True)
     _verb(verbs, "lineage", "a candidate's line of parents", run=True, ids=["id"], json=True)
     _verb(verbs, "diff", "the difference of two candidates", run=True, ids=["a", "b"])
+    compare = _verb(verbs, "compare", "runs side by side, grouped by configuration", json=True)
+    compare.add_argument("runs", metavar="RUN", nargs="+", help=f"{RUN}, or a folder that holds runs")
+    compare.add_argument("--plot", metavar="FILE", help="draw best so far, a .png or .svg file (extra 'plot')")
     export = _verb(verbs, "export", "write a run out", run=True)
     export.add_argument("destination", metavar="DEST", nargs="?", default="-", help="a file; - is standard output")
     export.add_argument("--to", choices=["jsonl"], default="jsonl")

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 VERBS = (
-    "run", "resume", "rescore", "runs", "status", "best", "show", "lineage", "diff", "export", "steer", "problems", "check",
-    "prompt", "answer", "completion",
+    "run", "resume", "rescore", "runs", "status", "best", "show", "lineage", "diff", "compare", "export", "steer", "problems",
+    "check", "prompt", "answer", "completion",
 )  # fmt: skip
-OF_RUN = ("resume", "rescore", "status", "best", "show", "lineage", "diff", "export", "prompt", "steer")
+OF_RUN = ("resume", "rescore", "status", "best", "show", "lineage", "diff", "compare", "export", "prompt", "steer")
 
 SCRIPTS = {
     "bash": """_evolve() {

@@ -201,6 +201,7 @@ def islands(runner: Runner) -> Table:
     for heading in ("island", "asked", "ok", "best"):
         table.add_column(heading, justify="right")
     for island in runner.search.islands:
-        best = number(abs_objective(runner, island.best_score())) if len(island) else "-"
-        table.add_row(str(island.index), str(island.own), str(len(island)), best)
+        best = island.best()
+        shown = number(abs_objective(runner, -best[1])) if best else "-"
+        table.add_row(str(island.index), str(island.own), str(len(island)), shown)
     return table

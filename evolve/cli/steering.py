@@ -16,7 +16,7 @@ from evolve.cli.reading import show_json
 from evolve.errors import RunError, UsageError
 from evolve.lineage import Run
 from evolve.runner.steering import BUDGETS
-from evolve.search.selectors import OPERATORS
+from evolve.search.operators import OPERATORS
 
 EVERY_S = 0.1
 ALONE = {"pause": "pause", "go": "go", "resume": "go"}

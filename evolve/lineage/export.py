@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from evolve.lineage.run import Run
-from evolve.types import HOLDOUT
+from evolve.types import APART
 
 MEASURED = ("seconds", "turn_s", "cpu_s", "memory_mb", "node", "node_class", "isolation")
 
@@ -18,7 +18,7 @@ def lines(run: Run, measured: bool = True) -> Iterator[str]:
     rows = {row["id"]: row for row in run.store.rows(run.run_id)}
     stages: dict[tuple[int, int], list[Any]] = {}
     for row in run.store.evaluation_rows(run.run_id, every=True):
-        if row["stage"] == HOLDOUT:
+        if row["stage"] in APART:
             continue  # depends on where a run was stopped, and changes nothing in it
         stages.setdefault((row["candidate"], row["revision"]), []).append(row)
     bodies = run.store.texts(run.run_id, {digest for row in rows.values() for digest in (row["files"] or {}).values()})

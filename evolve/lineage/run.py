@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evolve.errors import RunError
 from evolve.population import Store, is_dead
 from evolve.population.store import Row
 from evolve.population.writer import STALE_S
+from evolve.runner import final
 from evolve.runner.calls import EVALUATE
 from evolve.runner.meter import utilisation
 from evolve.runner.rundir import RunRef, find
 from evolve.search.steered import Steered
-from evolve.types import HOLDOUT, Artifact, Candidate
+from evolve.types import APART, Artifact, Candidate
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class Run:
@@ -51,7 +56,7 @@ class Run:
         totals = self.store.call_totals(self.run_id)
         judges = self.store.call_totals(self.run_id, EVALUATE)
         busy, wall_s = row["busy"], row["wall_s"]
-        best = self.store.best(self.run_id)
+        best = self._best()
         return {
             "run_id": self.run_id,
             "state": _state(row),
@@ -66,7 +71,8 @@ class Run:
                 "in_flight": in_flight,
                 "asked": sum(counts.values()) + in_flight,
             },
-            "best": None if best is None else _brief(self.candidate(best)),
+            "best": None if best is None else _brief(best),
+            "final": self.final(),
             "holdout": self.holdout(),
             "revision": self.store.revision(self.run_id),
             "steered": self.steered(),
@@ -110,10 +116,37 @@ class Run:
 
     def best(self) -> Candidate:
         """Raises RunError when no candidate is ok yet."""
-        best = self.store.best(self.run_id)
+        best = self._best()
         if best is None:
             raise RunError(f"run {self.run_id} has no ok candidate yet; 'evolve status' shows what it is doing")
-        return self.candidate(best)
+        return best
+
+    def final(self) -> dict[str, Any] | None:
+        """Returns what the winner of a noisy run's final came to on fresh draws: candidate, n, score, stderr, metrics."""
+        return final.result(self.store.final_rows(self.run_id))
+
+    def _best(self) -> Candidate | None:
+        """Returns the best candidate: of a noisy run that had its final the winner, as it came out there."""
+        held = self.final()
+        if held is not None:
+            fresh = {name: held[name] for name in ("score", "stderr", "n", "metrics")}
+            return replace(self.candidate(held["candidate"]), **fresh)
+        best = self.store.best(self.run_id)
+        return None if best is None else self.candidate(best)
+
+    def front(self) -> list[dict[str, Any]]:
+        """Returns the ok candidates that no other dominates on the problem's objectives, best first on the first of them.
+
+        Those that violate a constraint are left out. Of equals the first counts.
+        """
+        signs = {name: sign for name, sign in self.objectives().items()}
+        front: dict[tuple[float, ...], Row] = {}
+        for row in self.store.measured(self.run_id):
+            values = tuple(sign * row["metrics"][name] for name, sign in signs.items() if row["metrics"].get(name) is not None)
+            if len(values) < len(signs) or any(_covers(other, values) for other in front):
+                continue
+            front = {other: known for other, known in front.items() if not _covers(values, other)} | {values: row}
+        return [{"id": row["id"], "metrics": row["metrics"]} for _, row in sorted(front.items(), reverse=True)]
 
     def shown(self, candidate: int) -> dict[str, Any]:
         """Returns what `evolve show --json` and `evolve best --json` print."""
@@ -122,7 +155,7 @@ class Run:
         where = ("node", "node_class", "isolation")
         every = self.store.evaluation_rows(self.run_id, candidate, every=True)
         revision = max((row["revision"] for row in every), default=0)
-        rows = [row for row in every if row["stage"] != HOLDOUT]
+        rows = [row for row in every if row["stage"] not in APART]
         left = self.store.artifacts(self.run_id, [candidate], Artifact.HEAD)
         holdout = self.holdout()
         same = (
@@ -187,11 +220,22 @@ class Run:
             })  # fmt: skip
         return entries
 
+    def plot_progress(self) -> Figure:
+        """Returns a figure of the best so far over candidates, evaluations, dollars and seconds (needs the extra `plot`)."""
+        from evolve.lineage import compare, plot
+
+        return plot.draw(compare.compare([self]))
+
     def diff(self, before: int, after: int) -> str:
         """Returns the unified diff of two candidates' files, "" when they are equal."""
         a, b = self.candidate(before), self.candidate(after)
         paths = sorted(set(a.files) | set(b.files))
         return "".join(line for path in paths for line in _diff(path, a, b))
+
+
+def _covers(values: Sequence[float], others: Sequence[float]) -> bool:
+    """Says whether values (higher is better) are nowhere worse than others."""
+    return all(a >= b for a, b in zip(values, others, strict=True))
 
 
 def _cost(totals: Row) -> float | None:

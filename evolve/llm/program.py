@@ -31,6 +31,7 @@ STATEMENTS = (
     ast.If, ast.For, ast.While, ast.With, ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete, ast.Raise,
     ast.Assert, ast.Break, ast.Continue,
 )  # fmt: skip
+PLACELESS = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)  # nodes that no text stands for alone
 ROLES = ("parameter", "number", "index", "numeric", "arithmetic", "logic", "statement", "value")
 # the fields of a node in the order of evaluation, where that is not the order of the grammar
 EVALUATED: dict[type, tuple[str, ...]] = {
@@ -197,7 +198,7 @@ def children(node: ast.AST) -> Iterator[tuple[str, int, ast.AST]]:
     for name in EVALUATED.get(type(node), node._fields):
         child = getattr(node, name)
         for i, item in enumerate(child if isinstance(child, list) else [child]):
-            if isinstance(item, ast.AST):
+            if isinstance(item, ast.AST) and not isinstance(item, PLACELESS):
                 yield name, i, item
 
 

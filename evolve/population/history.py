@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from evolve.population.schema import artifacts, calls, candidates, drafts, evaluations, events, trials
 from evolve.population.store import Row, Store
 from evolve.population.writer import Change, Writer
-from evolve.types import HOLDOUT
+from evolve.types import APART
 
 ASKED = ("run_id", "id", "origin", "island", "operator", "parent", "inspirations", "metrics", "features")
 SETTINGS = ("pause", "go", "budget", "weight")  # what a person set; another run has settings of its own
@@ -30,9 +30,11 @@ def upto(store: Store, run_id: str, seq: int, writer: Writer) -> Iterator[Change
 
     def answered(row: Row) -> bool:
         done = row["state"] == "done" and row["purpose"] == "propose"
-        return row["stage"] != HOLDOUT and (row["candidate"] in told or (row["candidate"] in asked and done))
+        return row["stage"] not in APART and (row["candidate"] in told or (row["candidate"] in asked and done))
 
-    of_told = [row for row in _rows(store, evaluations, run_id) if row["candidate"] in told and row["stage"] != HOLDOUT]
+    of_told = [
+        row for row in _rows(store, evaluations, run_id) if row["candidate"] in told and row["stage"] not in APART
+    ]
     ran, tables = {row["id"] for row in of_told}, (drafts, trials)
     kept = {table: [row for row in _rows(store, table, run_id) if row["candidate"] in told] for table in tables}
     known = [row for row in _rows(store, candidates, run_id) if row["id"] in told | added | asked]

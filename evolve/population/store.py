@@ -29,8 +29,9 @@ from evolve.population.schema import (
     inbox,
     runs,
     texts,
+    trials,
 )  # fmt: skip
-from evolve.types import HOLDOUT, Artifact, Candidate, Event, Files, Status
+from evolve.types import APART, FINAL, HOLDOUT, Artifact, Candidate, Event, Files, Status
 
 NETWORK_FILE_SYSTEMS = (
     "nfs", "cifs", "smb", "lustre", "gpfs", "beegfs", "ceph", "afs", "9p", "fuse.sshfs", "fuse.gluster",
@@ -46,7 +47,7 @@ NEWEST = (  # an evaluation is of its candidate's newest revision
         _other.c.run_id == evaluations.c.run_id,
         _other.c.candidate == evaluations.c.candidate,
         _other.c.draft.is_(None),
-        _other.c.stage != HOLDOUT,
+        _other.c.stage.not_in(APART),
     )
     .scalar_subquery()
 )
@@ -242,7 +243,7 @@ class Store:
         columns = (evaluations.c.candidate, evaluations.c.stage, evaluations.c.turn_s, evaluations.c.instances)
         for row in self._among(select(*columns).where(own), evaluations.c.candidate, last):
             of = found[row["candidate"]]
-            if row["stage"] != HOLDOUT:
+            if row["stage"] not in APART:
                 of["turn_s"][row["stage"]] = row["turn_s"]
             if row["stage"] == last[row["candidate"]]:
                 of["instances"] = tuple(row["instances"])
@@ -383,6 +384,14 @@ class Store:
         known = query.where(evaluations.c.status != Status.INFRA.value).order_by(evaluations.c.id.desc())
         return next(iter(self._all(known.limit(1))), None)
 
+    def final_rows(self, run_id: str) -> list[Row]:
+        """Returns the fresh draws of a noisy run's final, where nothing of the search was evaluated after it."""
+        query = select(evaluations).where(evaluations.c.run_id == run_id).order_by(evaluations.c.id)
+        apart = evaluations.c.stage.in_(APART)
+        search = select(func.max(evaluations.c.id)).where(evaluations.c.run_id == run_id, ~apart)
+        since = int(self._scalar(search) or 0)
+        return self._all(query.where(evaluations.c.stage == FINAL, evaluations.c.id > since))
+
     def measured_on(self, run_id: str, key: str) -> str:
         """Returns the hardware that a run is measured on: the first cpu_model or gpu_model of its ok evaluations, or ""."""
         model = evaluations.c.node_class[key].as_string()
@@ -411,6 +420,32 @@ class Store:
         return int(self._scalar(query)) - sum(
             int(row["count"]) for row in self._among(query, evaluations.c.candidate, but)
         )
+
+    def progress(self, run_id: str) -> tuple[list[Row], dict[str, dict[int, Any]]]:
+        """Returns, of one moment, what was told in sequence: candidate, asked, score (the newest, None unless ok), at; and
+        what each candidate used: evaluations, trials, usd (None where a price is unknown).
+        """
+        score = sa.case((candidates.c.status == Status.OK.value, candidates.c.score)).label("score")
+        asked = (candidates.c.origin == "asked").label("asked")
+        same = (candidates.c.run_id == events.c.run_id) & (candidates.c.id == events.c.candidate)
+        told = select(events.c.candidate, asked, score, events.c.at).join(candidates, same).order_by(events.c.seq)
+        told = told.where(events.c.run_id == run_id, events.c.kind == "told")
+        kept = sa.case((calls.c.state.in_(("lost", "failed")), calls.c.reserved_usd))
+        unpriced = func.count().filter((calls.c.state == "done") & calls.c.cost_usd.is_(None))
+        usd = sa.case((unpriced == 0, func.sum(func.coalesce(calls.c.cost_usd, kept, 0.0))))
+        used = {
+            "evaluations": select(evaluations.c.candidate, func.count()).where(evaluations.c.stage != HOLDOUT),
+            "trials": select(trials.c.candidate, func.count()),
+            "usd": select(calls.c.candidate, usd),
+        }
+        with self.reading() as connection:
+            found = list(connection.execute(told).mappings())
+            totals = {}
+            for name, query in used.items():
+                candidate = query.selected_columns[0]
+                of_run = query.where(candidate.table.c.run_id == run_id).group_by(candidate)
+                totals[name] = dict(connection.execute(of_run).all())
+        return found, totals
 
     # ------------------------------------------------------------ the inbox
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from evolve.population import digest
 from evolve.problem import Problem
-from evolve.types import Evaluation, Status
+from evolve.types import Evaluation, Files, Status
 
 VECTOR = 64  # instances whose scores the search is told
 
@@ -28,6 +28,21 @@ class Behaviours:
         )
         first = self._first.setdefault(mark, candidate)
         return {"behaviour": mark, **({} if first == candidate else {"behaves_as": first})}
+
+
+def facts(problem: Problem, files: Files, evaluation: Evaluation) -> dict[str, Any]:
+    """Returns what the search compares an ok candidate by beside its score; what says nothing is left out."""
+    if evaluation.status is not Status.OK:
+        return {}
+    signs = problem.objectives if len(problem.objectives) > 1 else {}
+    found = {
+        "vector": vector(problem, evaluation),
+        "features": dict(evaluation.features),
+        "objectives": [sign * evaluation.metrics[name] for name, sign in signs.items()],
+        "violation": problem.violation(evaluation.metrics),
+        "size": sum(map(len, files.values())),
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def vector(problem: Problem, evaluation: Evaluation) -> list[float]:

@@ -2,14 +2,16 @@
 
 Where the same program on the same instances must score the same (`deterministic`, draw `fixed`), any difference makes it
 `suspect`. Otherwise the two may differ by chance: by up to 4 standard errors of the instances' metrics where both have enough
-of them, and the mean of both stands.
+of them, and the mean of both stands. Such a candidate then races the best: it is evaluated again and again until its mean falls
+behind, or it has been evaluated as often as the best and once more (Hutter et al. 2011, doi:10.1007/978-3-642-25566-3_40, SMAC,
+`Intensify`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from evolve.problem import Problem, same_value
 from evolve.types import Evaluation, StageOutcome, Status, standard_error
@@ -17,6 +19,7 @@ from evolve.types import Evaluation, StageOutcome, Status, standard_error
 STANDARD_ERRORS = 4.0
 TRIES = 2
 LEAST = 5  # instances on both sides, or their scatter says too little
+MOST = 32  # evaluations of one candidate in races
 OURS = (Status.INFRA, Status.EVALUATOR_ERROR)  # says nothing about the candidate
 
 
@@ -32,18 +35,46 @@ async def confirmed(
     *,
     stored: Sequence[StageOutcome] = (),
     on_stage: Callable[[StageOutcome], None] = lambda outcome: None,
+    best: Best | None = None,
 ) -> Evaluation:
     """Evaluates the last stage once more, and again where that ended as `infra`; returns what stands then.
 
     `measure` runs the stage as the replicate of that number. What is in `stored` is not run again; each new outcome is given
-    to `on_stage` at once.
+    to `on_stage` at once. `best` is whom the candidate races where scores are noisy.
     """
     before = [outcome for outcome in evaluation.stages if outcome.stage == evaluation.stages[-1].stage]
-    again = list(stored)
-    while not again or (again[-1].status is Status.INFRA and len(again) < TRIES):
-        again.append(await measure(len(before) + len(again)))
-        on_stage(again[-1])
-    return replace(_judged(problem, evaluation, before, again[-1]), stages=(*evaluation.stages, *again))
+    known = list(stored)
+
+    async def next_one(place: int) -> StageOutcome:
+        if place == len(known):
+            known.append(await measure(len(before) + len(known)))
+            on_stage(known[-1])
+        return known[place]
+
+    again = [await next_one(0)]
+    while again[-1].status is Status.INFRA and len(again) < TRIES:
+        again.append(await next_one(len(again)))
+    found = _judged(problem, evaluation, before, again[-1])
+    while problem.noisy and best is not None and found.status is Status.OK and best.still_races(found):
+        again.append(await next_one(len(again)))
+        found = _judged(problem, found, _measured(before, again[:-1]), again[-1])
+    return replace(found, stages=(*evaluation.stages, *again))
+
+
+def _measured(before: Sequence[StageOutcome], again: Sequence[StageOutcome]) -> list[StageOutcome]:
+    return [outcome for outcome in (*before, *again) if outcome.status is Status.OK]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Best:
+    """The best so far: its mean score over `n` evaluations."""
+
+    score: float
+    n: int
+
+    def still_races(self, challenger: Evaluation) -> bool:
+        """Says whether a challenger, so far ahead, has been evaluated less often than who would take the best's place."""
+        return (challenger.score or 0.0) > self.score and challenger.n < min(MOST, self.n + 1)
 
 
 def _judged(

@@ -117,7 +117,7 @@ async def rescore(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen
     writer.claim()
     try:
         search = Search.load(store.events(ref.run_id), **setup.search_settings)
-        what = rescoring.planned(store, ref.run_id, setup.problem, top)
+        what = rescoring.planned(store, ref.run_id, setup.problem, search, top)
         async with _kept(writer), _started(setup, founding=False):
             if what.left is None:
                 await writer.write(*rescoring.begin(what, search, writer))

@@ -18,7 +18,7 @@ from evolve.problem import Problem
 from evolve.runner.calls import EMBED, NOVELTY, PROPOSE
 from evolve.runner.pending import HUMAN, outcome_of, stored_drafts, stored_outcomes
 from evolve.search import Search
-from evolve.types import HOLDOUT, Call, Candidate, Completion, Evaluation, Event, Files, Prompt, StageOutcome
+from evolve.types import APART, Call, Candidate, Completion, Evaluation, Event, Files, Prompt, StageOutcome
 
 PLACE = ("candidate", "purpose", "number", "stage", "replicate", "instance")
 SHOWN = 30  # lines of a difference
@@ -264,4 +264,4 @@ class Recorded:
 
     def _outcomes(self, candidate: int) -> list[StageOutcome]:
         stored = stored_outcomes(self._record.store, self._record.run_id, candidate)
-        return [outcome for outcome in stored if outcome.stage != HOLDOUT]
+        return [outcome for outcome in stored if outcome.stage not in APART]

@@ -19,7 +19,7 @@ from evolve.problem import Problem
 from evolve.runner import confirm
 from evolve.search import Search
 from evolve.search.randomness import draw_seed
-from evolve.types import Evaluation, Files, Status
+from evolve.types import Evaluation, Files, StageOutcome, Status
 
 if TYPE_CHECKING:
     from evolve.runner.runner import Runner
@@ -53,7 +53,7 @@ def unfinished(store: Store, run_id: str) -> Mapping[str, Any] | None:
     return events[-1].data if events and events[-1].kind == BEGUN else None
 
 
-def planned(store: Store, run_id: str, problem: Problem, top: int | None) -> Rescoring:
+def planned(store: Store, run_id: str, problem: Problem, search: Search, top: int | None) -> Rescoring:
     """Returns the rescoring that was cut short, where it was of the problem as it is now, else a new one."""
     known = unfinished(store, run_id)
     if known is not None and known["problem"] == problem.hash and top in (None, known["top"]):
@@ -61,7 +61,7 @@ def planned(store: Store, run_id: str, problem: Problem, top: int | None) -> Res
         done = {event.candidate for event in told if event.data["status"] != Status.EVALUATOR_ERROR}
         return Rescoring(**known, left=[candidate for candidate in known["candidates"] if candidate not in done])
     rows = store.rescorable(run_id)
-    ranked = sorted((row for row in rows if row["score"] is not None), key=lambda row: (-row["score"], row["id"]))
+    ranked = sorted((row for row in rows if row["score"] is not None), key=lambda row: search.key(row["id"]))
     kept = {row["id"] for row in ranked[:top]} | {
         row["id"] for row in rows if top is None or row["origin"] == "initial"
     }
@@ -98,13 +98,14 @@ async def carry_out(runner: Runner, rescoring: Rescoring, **settings: Any) -> No
     try:
         for candidate, task in work.items():
             last = await task
-            if confirm.is_due(last, best):
-                last = await _confirmed(runner, candidate, last)
+            files, facts = await _facts(runner, candidate)
+            if confirm.is_due(last, best):  # as a run does
+                last = await confirm.confirmed(partial(_again, runner, files, facts), runner.problem, last)
             best = last.score if confirm.is_due(last, best) else best
             faults = faults + 1 if last.status is Status.EVALUATOR_ERROR else 0
             if candidate in runner.asks.cut or last.status is Status.INFRA or faults == IN_A_ROW:
                 raise RunError(_said(runner, candidate, last))
-            await runner.writer.write(*runner.retold(candidate, last, rescoring.revision))
+            await runner.writer.write(*runner.retold(candidate, files, last, rescoring.revision))
     finally:
         for task in work.values():
             task.cancel()
@@ -126,11 +127,8 @@ async def _evaluated(runner: Runner, candidate: int, free: asyncio.Semaphore) ->
         )
 
 
-async def _confirmed(runner: Runner, candidate: int, found: Evaluation) -> Evaluation:
-    """Looks at a result that would be the best once more, as a run does."""
-    files, facts = await _facts(runner, candidate)
-    again = partial(runner.evaluator.measure, runner.problem, files, **facts)
-    return await confirm.confirmed(lambda replicate: again(replicate=replicate), runner.problem, found)
+async def _again(runner: Runner, files: Files, facts: Mapping[str, Any], replicate: int) -> StageOutcome:
+    return await runner.evaluator.measure(runner.problem, files, replicate=replicate, **facts)
 
 
 async def _facts(runner: Runner, candidate: int) -> tuple[Files, dict[str, Any]]:

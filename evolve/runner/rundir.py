@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -123,6 +123,16 @@ def find(run: str) -> RunRef:
     if Path(run).exists():
         raise RunError(f"{run}: no run here (it has no {FILE}); 'evolve runs' lists the runs")
     raise RunError(f"{run}: no such run directory or run id; 'evolve runs' lists the runs")
+
+
+def find_all(words: Sequence[str]) -> list[RunRef]:
+    """Finds runs as `find` does, and those in folders that hold runs; each once. Files that `runs/*` names are passed over."""
+    found: dict[str, RunRef] = {}
+    for word in [word for word in words if not Path(word).is_file()] or words:
+        within = [] if (Path(word) / FILE).exists() or not Path(word).is_dir() else list(scan(Path(word)))
+        for ref in within or [find(word)]:
+            found.setdefault(ref.run_id, ref)
+    return list(found.values())
 
 
 def scan(folder: Path) -> Iterator[RunRef]:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from evolve.errors import EvolveError, FatalError, RunError
@@ -14,16 +15,16 @@ from evolve.population import Store, Writer, digest
 from evolve.population.writer import Change
 from evolve.problem import Problem
 from evolve.proposer import Draft, Proposing
-from evolve.runner import calls, confirm
+from evolve.runner import calls, confirm, final
 from evolve.runner.artifacts import ArtifactSpace
 from evolve.runner.asks import Asks
-from evolve.runner.behaviour import Behaviours, last_instances, vector
+from evolve.runner.behaviour import Behaviours, facts, last_instances
 from evolve.runner.budget import Budget, Spent
 from evolve.runner.calls import OutOfMoney
 from evolve.runner.evaluator import Evaluator
 from evolve.runner.inbox import Inbox
 from evolve.runner.meter import Meter
-from evolve.runner.pending import HUMAN, InFlight, Proposed
+from evolve.runner.pending import HUMAN, InFlight, Proposed, outcome_of
 from evolve.runner.proposals import Proposals, needed
 from evolve.runner.replay import Order
 from evolve.runner.setup import Founder
@@ -32,6 +33,7 @@ from evolve.runner.tries import Tries
 from evolve.search import Search
 from evolve.search.randomness import draw_seed
 from evolve.types import (
+    FINAL,
     Candidate,
     Completion,
     Evaluation,
@@ -122,6 +124,7 @@ class Runner:
         self._in_flight: dict[int, InFlight] = dict(pending or {})  # in the order of asking
         self._artifacts = artifacts or ArtifactSpace(note=note)
         self._held_out: set[int] = set()
+        self._final = False
         self._proposals: set[asyncio.Task[None]] = set()
         self._evaluations: set[asyncio.Task[None]] = set()
         self._faults = 0
@@ -272,20 +275,24 @@ class Runner:
     def _end(self) -> None:
         """Ends a run in which nothing is left to do, but for the hold-out."""
         self._settle()
+        finalists: list[int] = []
+        best = None
         try:
-            best = self._to_hold_out()
+            finalists = self._finalists()
+            best = None if finalists else self._to_hold_out()
         except EvolveError as error:
             self._fail(error)
-            best = None
-        if best is None:
-            self._done.set()
-        else:
+        if finalists:
+            self._start(self._evaluations, self._hold_final(finalists))
+        elif best is not None:
             self._start(self._evaluations, self._hold_out(best))
+        else:
+            self._done.set()
 
     def _limits_reached(self) -> list[str]:
         self.spent.candidates = self.search.asked
         self.spent.wall_s = self.wall_s()
-        reached = self.spent.reached(self.budget)
+        reached = self.spent.reached(final.searching(self.budget) if self.problem.noisy else self.budget)
         # what a record's calls used is not spent again
         return reached if self._order is None else [name for name in reached if name not in ("usd", "tokens")]
 
@@ -536,10 +543,10 @@ class Runner:
 
     def _confirms(self, candidate: int, flight: InFlight, result: Evaluation) -> bool:
         """Says whether a result that is about to be the best waits for its second evaluation; starts that in a free slot."""
-        best = self.search.best
         if flight.confirmed is not None:
             return not flight.confirmed
-        due = confirm.is_due(result, self.search.score(best) if best else None)
+        ok = result.status is Status.OK and result.score is not None
+        due = ok and self.search.leads(result.score or 0.0, self.problem.violation(result.metrics))
         if not (due if self._order is None else candidate in self._order.confirmed):
             return False
         if len(self._evaluations) < self.evaluator.slots:
@@ -556,14 +563,44 @@ class Runner:
                 result,
                 stored=[o for o in flight.measured if o.replicate >= self._replicates(o.stage)],
                 on_stage=lambda outcome: self._measured(candidate, outcome),
+                best=self._to_race(),
             )
         # one that was cut short has no result: a resume evaluates it again, with the answers that are stored
         flight.result = None if candidate in self.asks.cut else evaluation
         flight.confirmed = True
 
+    def _to_race(self) -> confirm.Best | None:
+        best = self.search.best
+        if best is None or not self.problem.noisy:
+            return None
+        known = self._candidates([best])[best]
+        return confirm.Best(score=self.search.score(best), n=known.n or 1)
+
+    def _finalists(self) -> list[int]:
+        """Returns who takes part in the final of a noisy run that has used up its budget and had none yet."""
+        due = self.problem.noisy and self.state == "finished" and not self._final and self._order is None
+        return self.search.top(final.FINALISTS) if due else []
+
+    async def _hold_final(self, finalists: Sequence[int]) -> None:
+        self._final = True
+        files = self._candidates(finalists)
+        stored = {(row["candidate"], row["replicate"]): row for row in self.store.final_rows(self.writer.run_id)}
+
+        async def measure(candidate: int, replicate: int) -> StageOutcome:
+            if (candidate, replicate) in stored:  # of a final that a kill cut short
+                return outcome_of(stored[candidate, replicate], {})
+            outcome = await self._measure(candidate, files[candidate].files, replicate=replicate)
+            outcome = replace(outcome, stage=FINAL)
+            self.spent.evaluations += 1
+            self._write(self._stage(candidate, outcome), self._no_checkpoints(candidate))
+            return outcome
+
+        with self.evaluator_meter.occupied():
+            await final.hold(measure, finalists, final.share(self.spent.evaluations - len(stored), self.budget))
+
     def _to_hold_out(self) -> int | None:
         """Returns the best candidate of a run that has ended in order, unless the hold-out was run on it."""
-        best = self.search.best
+        best = final.winner(self.store.final_rows(self.writer.run_id)) if self._final else self.search.best
         if not self.problem.holdout or self.state not in ("finished", "interrupted") or best in (None, *self._held_out):
             return None
         row = self.store.holdout_row(self.writer.run_id)
@@ -583,15 +620,16 @@ class Runner:
     def _told(self, candidate: int, evaluation: Evaluation) -> list[Change]:
         """Tells the search; returns what the population is to keep of it."""
         before = self.search.best
-        self.spent.evaluations += len(evaluation.stages) + self._in_flight[candidate].tested
+        flight = self._in_flight[candidate]
+        self.spent.evaluations += len(evaluation.stages) + flight.tested
         behaviour = self._behaviours.of(candidate, evaluation)
         self.search.tell(
             candidate,
             evaluation.status,
             evaluation.score,
             confirm.stage_scores(evaluation),
-            vector(self.problem, evaluation),
-            behaviour.get("behaves_as"),
+            behaves_as=behaviour.get("behaves_as"),
+            **facts(self.problem, flight.proposed.files if flight.proposed else {}, evaluation),
         )
         if self._order is not None:
             self._order.done("told", candidate)
@@ -599,11 +637,11 @@ class Runner:
         self._watch(candidate, evaluation, before)
         return self._kept(candidate, evaluation, behaviour)
 
-    def retold(self, candidate: int, evaluation: Evaluation, revision: int) -> list[Change]:
+    def retold(self, candidate: int, files: Files, evaluation: Evaluation, revision: int) -> list[Change]:
         """Tells the search what a stored candidate comes to in a new revision; returns what the population is to keep of it."""
         behaviour = self._behaviours.of(candidate, evaluation)
         told: dict[str, Any] = {"status": evaluation.status.value, "score": evaluation.score, "revision": revision}
-        told |= {"stage_scores": confirm.stage_scores(evaluation), "vector": vector(self.problem, evaluation)}
+        told |= {"stage_scores": confirm.stage_scores(evaluation), **facts(self.problem, files, evaluation)}
         self.search.enter("reevaluated", {**told, "behaves_as": behaviour.get("behaves_as")}, candidate)
         self.spent.evaluations += len(evaluation.stages)
         stages = [self._stage(candidate, outcome) for outcome in evaluation.stages]
@@ -637,7 +675,9 @@ class Runner:
         if request is not None:
             self.counts[evaluation.status] = self.counts.get(evaluation.status, 0) + 1
             decided = {name: getattr(request, name) for name in ("island", "operator", "parent", "inspirations")}
-        measured = {name: getattr(evaluation, name) for name in ("status", "score", "metrics", "feedback", "features")}
+        measured = {
+            name: getattr(evaluation, name) for name in ("status", "score", "n", "metrics", "feedback", "features")
+        }
         made = {name: getattr(proposed, name) for name in ("title", "hypothesis", "files", "duplicate_of")}
         seen: dict[str, Any] = {
             "artifacts": evaluation.artifacts(),

@@ -7,80 +7,86 @@ from collections.abc import Iterator
 
 from sortedcontainers import SortedList
 
-Vector = tuple[float, ...]
+from evolve.search.grid import Grid
+from evolve.search.member import Key, Member
+from evolve.search.pool import Pool
 
 RECENT = 32  # how many of the newest members inspirations may come from
-POOL = 64  # members whose scores on each instance are kept
 NEAR_MISSES = 8
 
 
 class Island:
-    """The `ok` candidates of one island, best first; equal scores rank by id, older first.
+    """The `ok` candidates of one island, best first; equals rank by id, older first.
 
-    `own` counts the candidates asked for this island and told since it was founded (failures too); migrants don't count.
-    `near_misses` are failed children of good parents, oldest first. `vectors` has the scores of the best members on each
-    instance, higher is better.
+    `asked` and `own` count the candidates asked for this island, and those told, since it was founded (failures too);
+    migrants don't count. `founders` are those it began with, `held` the parent of its last proposal. `near_misses` are failed
+    children of good parents, oldest first. `pool` has what is known of the best members, `grid` is its archive where its
+    strategy wants one. `gain` is what it recently brought.
     """
 
-    def __init__(self, index: int):
+    def __init__(self, index: int, grid: Grid | None = None):
         self.index = index
+        self.asked = 0
         self.own = 0
+        self.gain = 0.0
+        self.held = 0
+        self.founders: list[int] = []
         self.recent: deque[int] = deque(maxlen=RECENT)
         self.near_misses: deque[int] = deque(maxlen=NEAR_MISSES)
-        self.vectors: dict[int, Vector] = {}
-        self._pool: SortedList[tuple[float, int]] = SortedList()
-        self._ranking: SortedList[tuple[float, int]] = SortedList()
+        self.pool = Pool()
+        self.grid = grid
+        self._ranking: SortedList[Key] = SortedList()
 
     def __len__(self) -> int:
         return len(self._ranking)
 
     def __iter__(self) -> Iterator[int]:
-        return (candidate for _, candidate in self._ranking)
+        return (candidate for _, _, candidate in self._ranking)
 
-    def add(self, candidate: int, score: float, vector: Vector = ()) -> None:
+    def keys(self) -> Iterator[Key]:
+        return iter(self._ranking)
+
+    def has(self, key: Key) -> bool:
+        return key in self._ranking
+
+    def add(self, member: Member) -> None:
         """Adds a member, or a reference to another island's; adding it again changes nothing. O(log n)."""
-        entry = (-score, candidate)
-        if entry not in self._ranking:
-            self._ranking.add(entry)
-            self.recent.append(candidate)
-            if len(vector) > 1:
-                self._keep(candidate, score, vector)
+        if member.key not in self._ranking:
+            self._ranking.add(member.key)
+            self.recent.append(member.id)
+            self.pool.add(member)
+            if self.grid is not None:
+                self.grid.add(member)
 
-    def remove(self, candidate: int, score: float) -> bool:
-        """Removes a member (or reference) of that score; says whether there was one."""
-        if (-score, candidate) not in self._ranking:
+    def remove(self, key: Key) -> bool:
+        """Removes a member (or reference) that ranks by that key; says whether there was one."""
+        if key not in self._ranking:
             return False
-        self._ranking.remove((-score, candidate))
-        if candidate in self.recent:
-            self.recent.remove(candidate)
-        if candidate in self.vectors:
-            del self.vectors[candidate]
-            self._pool.remove((-score, candidate))
+        self._ranking.remove(key)
+        if key[2] in self.recent:
+            self.recent.remove(key[2])
+        self.pool.remove(key[2])
+        if self.grid is not None:
+            self.grid.remove(key[2])
         return True
-
-    def _keep(self, candidate: int, score: float, vector: Vector) -> None:
-        """Keeps a vector; beyond POOL of them, whoever ranks last loses its."""
-        self.vectors[candidate] = vector
-        self._pool.add((-score, candidate))
-        if len(self._pool) > POOL:
-            del self.vectors[self._pool.pop()[1]]
 
     def at(self, rank: int) -> int:
         """Returns the candidate of a rank; 0 is the best."""
-        return int(self._ranking[rank][1])
+        return int(self._ranking[rank][2])
 
-    def rank(self, candidate: int, score: float) -> int:
-        """Returns how many members rank before a candidate of that score."""
-        return int(self._ranking.bisect_left((-score, candidate)))
+    def rank(self, key: Key) -> int:
+        """Returns how many members rank before that key."""
+        return int(self._ranking.bisect_left(key))
 
-    def best_score(self) -> float:
-        return -float(self._ranking[0][0]) if self._ranking else float("-inf")
+    def best(self) -> Key | None:
+        """Returns the key of the best member, None on an empty island."""
+        return self._ranking[0] if self._ranking else None
 
     def clear(self) -> None:
         """Empties the island; the candidates stay in the population."""
-        self._ranking.clear()
-        self.recent.clear()
-        self.near_misses.clear()
-        self.vectors.clear()
-        self._pool.clear()
-        self.own = 0
+        for part in (self._ranking, self.recent, self.near_misses, self.pool, self.founders):
+            part.clear()
+        if self.grid is not None:
+            self.grid.clear()
+        self.asked = self.own = self.held = 0
+        self.gain = 0.0

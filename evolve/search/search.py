@@ -6,16 +6,22 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from evolve import checks
 from evolve.errors import UsageError
+from evolve.search.inspirations import InspirationSelector
 from evolve.search.island import Island
-from evolve.search.islands import ResetWeakest, Ring
+from evolve.search.member import Key, Member
+from evolve.search.migration import Migration
+from evolve.search.operators import WeightedOperators
+from evolve.search.portfolio import Portfolio
 from evolve.search.randomness import generator
-from evolve.search.selectors import InspirationSelector, OperatorSelector, ParentSelector
+from evolve.search.reset import ResetWeakest
+from evolve.search.selectors import MapElites, ParentSelector
 from evolve.search.steered import Said, Steered
 from evolve.search.thresholds import Rule, Thresholds
 from evolve.types import Event, ProposalRequest, Reevaluate, Request, Status, TuneRequest
@@ -28,20 +34,37 @@ NONE = 0  # ids count from 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strategy:
-    """How the search chooses: one YAML group (`selection`). `migration` and `reset` may be None.
+    """How the search chooses: one YAML group (`selection`). `portfolio`, `migration` and `reset` may be None.
 
-    `islands` None means one per 100 candidates of the budget, at least 1 and at most 8.
+    Island i has the parent selector i modulo their number. Without a portfolio the islands take turns. `islands` None means
+    one per 100 candidates of the budget, at least 1 (or one per selector) and at most 8.
     """
 
-    parent: ParentSelector
+    parents: Sequence[ParentSelector]
     inspirations: InspirationSelector
-    operators: OperatorSelector
-    migration: Ring | None = None
+    operators: WeightedOperators
+    portfolio: Portfolio | None = None
+    migration: Migration | None = None
     reset: ResetWeakest | None = None
     islands: int | None = None
 
     def __post_init__(self) -> None:
         checks.whole("selection.islands", self.islands, 1, 1000, or_null=True)
+        if not self.parents:
+            raise UsageError("selection.parents=[]: at least one selector is needed")
+
+    def count(self, candidates: int) -> int:
+        """Returns how many islands a run of so many candidates has."""
+        return self.islands or min(8, max(1, candidates // 100, len(self.parents)))
+
+    def island(self, index: int) -> Island:
+        """Returns an empty island."""
+        selector = self.parent(index)
+        return Island(index, selector.grid() if isinstance(selector, MapElites) else None)
+
+    def parent(self, index: int) -> ParentSelector:
+        """Returns the selector of an island."""
+        return self.parents[index % len(self.parents)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +106,7 @@ class Search:
         self.seed = seed
         self.strategy = strategy
         self.window = window
-        self.islands = [Island(index) for index in range(islands)]
+        self.islands = [strategy.island(index) for index in range(islands)]
         self.asked = 0
         self.told = 0
         self._thresholds = Thresholds(rules or {})
@@ -103,7 +126,8 @@ class Search:
         self._fixing: set[int] = set()  # open ones that mend a near miss
         self._from_nothing = True  # no initial program was added
         self._founding: dict[int, tuple[int, ...]] = {}  # added and not yet told -> the islands it founds
-        self._best: tuple[float, int] = (float("-inf"), NONE)
+        self._violation: dict[int, float] = {}  # of ok ones that violate a constraint, by how much
+        self._best: Key | None = None
 
     # ------------------------------------------------------------ reading
 
@@ -115,11 +139,24 @@ class Search:
     @property
     def best(self) -> int | None:
         """The id of the best `ok` candidate; of equals the first asked."""
-        return self._best[1] or None
+        return self._best[2] if self._best else None
 
     def score(self, candidate: int) -> float:
         """Returns a candidate's score, NaN unless it is `ok`."""
         return self._score[candidate]
+
+    def leads(self, score: float, violation: float = 0.0) -> bool:
+        """Says whether an ok candidate with that outcome would be the best."""
+        return self._best is None or (violation, -score) < self._best[:2]
+
+    def key(self, candidate: int) -> Key:
+        """Returns what ranks an `ok` candidate; lower is better."""
+        return self._violation.get(candidate, 0.0), -self._score[candidate], candidate
+
+    def top(self, most: int) -> list[int]:
+        """Returns the best `ok` candidates of all islands, at most that many, the best first."""
+        keys = {key for island in self.islands for key in islice(island.keys(), most)}
+        return [candidate for _, _, candidate in sorted(keys)[:most]]
 
     def ancestors(self, candidate: int, most: int) -> list[int]:
         """Returns a candidate's line of parents, nearest first, at most that many."""
@@ -167,7 +204,7 @@ class Search:
     def ask(self) -> Request:
         """Decides on the next proposal. The caller asks only while `may_ask()`."""
         candidate = self.size + 1
-        island = self._next_island()
+        island = self._next_island(candidate)
         parent, inspirations, operator = self._choice(island, generator(self.seed, "select", candidate))
         request = ProposalRequest(
             id=candidate,
@@ -185,8 +222,8 @@ class Search:
         """Returns parent, inspirations and operator. `fix` has a failed parent, and that one's parent beside it."""
         if not len(island):
             return (island.near_misses[-1], (), "fix") if island.near_misses else (NONE, (), "initial")
-        parent = self.strategy.parent.parent(island, rng)
-        better = island.rank(NONE, self._score[parent])  # strictly: equals, even older ones, teach nothing
+        parent = self.strategy.parent(island.index).parent(island, rng)
+        better = island.rank((*self.key(parent)[:2], NONE))  # strictly: equals, even older ones, teach nothing
         inspirations = self.strategy.inspirations.inspirations(island, parent, better, rng)
         given = {"crossover": inspirations, "fix": island.near_misses}
         operator = self.strategy.operators.operator(lambda name: bool(given.get(name, True)), rng)
@@ -203,20 +240,23 @@ class Search:
         stage_scores: Mapping[str, float],
         vector: Sequence[float] = (),
         behaves_as: int | None = None,
+        **facts: Any,
     ) -> None:
         """Takes in a candidate's outcome; migrations and resets that fall due follow as events of their own.
 
-        `vector` has its score on each instance, `behaves_as` is who had the same metrics on each.
+        `vector` has its score on each instance, `behaves_as` is who had the same metrics on each. `facts` are further fields
+        of a Member: objectives, features, size, violation.
         """
         told: dict[str, Any] = {"status": status.value, "score": score, "stage_scores": dict(stage_scores)}
-        told |= {"vector": list(vector), "behaves_as": behaves_as}
+        told |= {"vector": list(vector), "behaves_as": behaves_as, **facts}
         self._decide("told", candidate, told)
-        self._migrate_if_due()
+        self._migrate_if_due(candidate)
         self._reset_if_due(candidate)
 
-    def told_again(self, candidate: int, kind: str, status: Status, score: float | None) -> None:
-        """Takes in the outcome of a TuneRequest (`tuned`) or a Reevaluate (`reevaluated`): the candidate's score changes."""
-        self._decide(kind, candidate, {"status": status.value, "score": score})
+    def told_again(self, candidate: int, kind: str, status: Status, score: float | None, **facts: Any) -> None:
+        """Takes in the outcome of a TuneRequest (`tuned`) or a Reevaluate (`reevaluated`): the candidate's score changes, and
+        with it what `facts` names of a Member's fields."""
+        self._decide(kind, candidate, {"status": status.value, "score": score, **facts})
 
     def enter(self, kind: str, data: Mapping[str, Any], candidate: int | None = None) -> None:
         """Takes in what was decided elsewhere: a person's word (`steered`), new scores (`reevaluated`)."""
@@ -228,8 +268,8 @@ class Search:
         self._events.append(event)
         return candidate or NONE
 
-    def _next_island(self) -> Island:
-        """Returns the islands in turn; one that has no member lends its turn to the next that has.
+    def _next_island(self, candidate: int) -> Island:
+        """Returns the island that the portfolio draws, else the next in turn; one without a member lends its turn to another.
 
         Without an initial program each island begins with one of its own, and gives up after GIVE_UP failures where another
         island has members.
@@ -240,6 +280,9 @@ class Search:
             return turn[0]
         if not settled:
             raise ValueError("ask() before any candidate was told ok")
+        if self.strategy.portfolio is not None:
+            by_index = sorted(settled, key=lambda island: island.index)
+            return self.strategy.portfolio.island(by_index, generator(self.seed, "island", candidate))
         return settled[0]
 
     def _tried(self, parent: int) -> tuple[int, ...]:
@@ -250,11 +293,11 @@ class Search:
             child = self._elder_sibling[child]
         return tuple(reversed(newest))
 
-    def _migrate_if_due(self) -> None:
+    def _migrate_if_due(self, candidate: int) -> None:
         migration = self.strategy.migration
         if migration and self._since_migration >= migration.every * len(self.islands):
-            moves = [[source, target, list(ids)] for source, target, ids in migration.moves(self.islands)]
-            self._decide("migrated", None, {"moves": moves})
+            moves = migration.moves(self.islands, generator(self.seed, "migrate", candidate))
+            self._decide("migrated", None, {"moves": [[source, target, list(ids)] for source, target, ids in moves]})
 
     def _reset_if_due(self, candidate: int) -> None:
         reset = self.strategy.reset
@@ -289,13 +332,13 @@ class Search:
             self._since_migration = 0
             for _, target, ids in data["moves"]:
                 for candidate in ids:
-                    self.islands[target].add(candidate, self._score[candidate], self._vector(candidate))
+                    self.islands[target].add(self._member(candidate))
         elif kind == "reset":
             self._since_reset = 0
             for index, founder in data["resets"]:
-                vector = self._vector(founder)
+                member = self._member(founder)
                 self.islands[index].clear()
-                self.islands[index].add(founder, self._score[founder], vector)
+                self._settle(index, member)
         self._seq = max(self._seq, event.seq + (kind in ("asked", "added")))
 
     @classmethod
@@ -315,14 +358,19 @@ class Search:
         self._told_seq.append(NONE)
 
     def _apply_asked(self, event: Event) -> None:
-        self._extend(event.data["island"], event.data["parent"] or NONE)
+        candidate, data = event.candidate or NONE, event.data
+        self._extend(data["island"], data["parent"] or NONE)
         self.asked += 1
-        self._open[event.candidate or NONE] = event.seq
-        if event.data["operator"] == "fix":
-            self._fixing.add(event.candidate or NONE)
-            near = self.islands[event.data["island"]].near_misses
-            if event.data["parent"] in near:  # a reset may have cleared it
-                near.remove(event.data["parent"])
+        self._open[candidate] = event.seq
+        island = self.islands[data["island"]]
+        island.asked += 1
+        if data["operator"] == "fix":
+            self._fixing.add(candidate)
+            if data["parent"] in island.near_misses:  # a reset may have cleared it
+                island.near_misses.remove(data["parent"])
+        else:
+            island.held = data["parent"] or NONE
+            island.pool.had_child(island.held)
 
     def _apply_told(self, candidate: int, data: Mapping[str, Any]) -> None:
         del self._open[candidate]
@@ -331,26 +379,37 @@ class Search:
         if parent != NONE:
             self._elder_sibling[candidate] = self._newest_child[parent]
             self._newest_child[parent] = candidate
+        member = self._known(candidate, data) if data["status"] == Status.OK else None
         homes = self._founding.pop(candidate, None)
-        for index in homes if homes is not None else (self._island[candidate],):
-            self._take_in(candidate, index, data, own=homes is None)
         if homes is None:
+            self._take_in(candidate, self.islands[self._island[candidate]], data["status"], member)
             self.told += 1
             self._since_migration += 1
             self._since_reset += 1
+        elif member is not None:
+            for index in homes:
+                self._settle(index, member)
+        if member is not None and (self._best is None or member.key < self._best):
+            self._best = member.key
 
-    def _take_in(self, candidate: int, index: int, data: Mapping[str, Any], own: bool) -> None:
-        island = self.islands[index]
-        island.own += own
-        if own and self._is_near_miss(candidate, island, data["status"]):
+    def _take_in(self, candidate: int, island: Island, status: str, member: Member | None) -> None:
+        """Takes an asked candidate into its island's counts and, where it is ok, among its members."""
+        island.own += 1
+        if self._is_near_miss(candidate, island, status):
             island.near_misses.append(candidate)
         self._fixing.discard(candidate)
-        if data["status"] == Status.OK:
-            score = float(data["score"])
-            self._score[candidate] = score
-            island.add(candidate, score, tuple(data["vector"]))
-            if (score, -candidate) > (self._best[0], -self._best[1]):  # of equals the first asked
-                self._best = (score, candidate)
+        best = island.best()
+        if self.strategy.portfolio is not None and self._best is not None:
+            before = -best[1] if best else float("inf")
+            score = member.score if member is not None and not member.violation else float("-inf")
+            island.gain = self.strategy.portfolio.gained(island, before, score, self._best[1])
+        if member is not None:
+            island.add(member)
+
+    def _settle(self, index: int, member: Member) -> None:
+        """Makes a candidate one of those that an island begins with."""
+        self.islands[index].add(member)
+        self.islands[index].founders.append(member.id)
 
     def _is_near_miss(self, candidate: int, island: Island, status: str) -> bool:
         """Says whether a failed candidate is worth mending: its parent is of the island's better half, and it is no repair."""
@@ -360,7 +419,7 @@ class Search:
         if parent == NONE:
             return not len(island)
         score = self._score[parent]
-        return score == score and 2 * island.rank(parent, score) < len(island)
+        return score == score and 2 * island.rank(self.key(parent)) < len(island)
 
     def _apply_steered(self, event: Event) -> None:
         self.steered.apply(event.seq, event.data)
@@ -369,26 +428,48 @@ class Search:
                 operators = self.strategy.operators.weighing(event.data["name"], event.data["value"])
                 self.strategy = replace(self.strategy, operators=operators)
 
-    def _vector(self, candidate: int) -> tuple[float, ...]:
-        """Returns a candidate's scores on each instance, () where no island keeps them."""
-        return next((island.vectors[candidate] for island in self.islands if candidate in island.vectors), ())
+    def _known(self, candidate: int, data: Mapping[str, Any]) -> Member:
+        """Keeps an ok candidate's score; returns it as a member."""
+        self._score[candidate] = score = float(data["score"])
+        if violation := data.get("violation", 0.0):
+            self._violation[candidate] = violation
+        else:
+            self._violation.pop(candidate, None)
+        return Member(
+            id=candidate,
+            score=score,
+            violation=violation,
+            vector=tuple(data.get("vector", ())),
+            objectives=tuple(data.get("objectives", ())),
+            features=data.get("features", {}),
+            size=data.get("size", 0),
+        )
+
+    def _member(self, candidate: int) -> Member:
+        """Returns what is known of a candidate; its score alone where no island's pool has more."""
+        pools = (island.pool.get(candidate) for island in self.islands)
+        bare = Member(id=candidate, score=self._score[candidate], violation=self._violation.get(candidate, 0.0))
+        return next((member for member in pools if member is not None), bare)
 
     def _rescore(self, candidate: int, data: Mapping[str, Any]) -> None:
-        old = self._score[candidate]
-        score = float(data["score"]) if data["status"] == Status.OK else float("nan")
-        self._score[candidate] = score
-        self._thresholds.observe(data.get("stage_scores", {}))
-        vector = tuple(data.get("vector", self._vector(candidate)))
-        homes = [island for island in self.islands if island.remove(candidate, old)]
-        if old != old and self._island[candidate] >= 0:  # it had no score
+        old, known = self.key(candidate), self._member(candidate)
+        same = {name: getattr(known, name) for name in ("vector", "objectives", "features", "size", "violation")}
+        scored = self._score[candidate] == self._score[candidate]
+        homes = [island for island in self.islands if scored and island.remove(old)]
+        if not scored and self._island[candidate] >= 0:
             homes = [self.islands[self._island[candidate]]]
-        for island in homes:
-            if score == score:
-                island.add(candidate, score, vector)
-        if candidate == self._best[1] or score > self._best[0]:
-            scores = np.array(self._score)
-            best = int(np.nanargmax(scores)) if not np.isnan(scores).all() else NONE
-            self._best = (float(scores[best]), best) if best else (float("-inf"), NONE)
+        self._thresholds.observe(data.get("stage_scores", {}))
+        if data["status"] == Status.OK:
+            member = self._known(candidate, {**same, **data})
+            for island in homes:
+                island.add(member)
+            if self._best is None or member.key < self._best:
+                self._best = member.key
+        else:
+            self._score[candidate] = float("nan")
+        if self._best == old and old != self.key(candidate):
+            ok = (c for c in range(1, self.size + 1) if self._score[c] == self._score[c])
+            self._best = min((self.key(c) for c in ok), default=None)
 
 
 def request_data(request: Request) -> dict[str, Any]:

@@ -137,7 +137,9 @@ def test_no_workers_are_refused() -> None:
         evaluators.local(workers=0)
 
 
-@pytest.mark.parametrize("name", ["circle_packing", "online_bin_packing"])
+@pytest.mark.parametrize(
+    "name", ["autocorrelation", "cap_set", "circle_packing", "online_bin_packing", "sorting_network"]
+)
 async def test_a_bundled_problem_runs(name: str) -> None:
     cascade, problem = evaluators.local(workers=1), load_problem(name)
     await cascade.start()

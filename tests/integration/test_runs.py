@@ -45,7 +45,15 @@ def counted(folder: Path, budget: int) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(
-    "words", [["circle_packing"], ["online_bin_packing", "stage.main.instances=1"]], ids=lambda words: words[0]
+    "words",
+    [
+        ["circle_packing"],
+        ["online_bin_packing", "stage.main.instances=1"],
+        ["cap_set"],
+        ["autocorrelation"],
+        ["sorting_network"],
+    ],
+    ids=lambda words: words[0],
 )
 def test_the_main_job(tmp_path: Path, words: list[str]) -> None:
     problem, *stage = words

@@ -150,6 +150,23 @@ class StoreContract:
         assert store.holdout_row(RUN)["candidate"] == 4
         assert (store.measured_on(RUN, "cpu_model"), store.measured_on(RUN, "any")) == ("B", "")
 
+    async def test_the_progress_of_a_run_is_what_was_told_in_sequence_and_what_each_candidate_used(self, store, writer):
+        for candidate, (status, score) in enumerate([("ok", 1.5), ("invalid", 7.0), ("ok", None)], 1):
+            await writer.write(writer.candidate(candidate, "asked" if candidate > 1 else "initial"))
+            await writer.write(writer.candidate_columns(candidate, status=status, score=score))
+        await writer.write(writer.log([event(9, "told", 2), event(4, "told", 1), event(5, "asked", 3)]))
+        for evaluation, stage in enumerate(["small", "main", "holdout"], 1):
+            await writer.write(writer.evaluation(evaluation, 1, StageOutcome(stage=stage, status=Status.OK)))
+        columns = {"purpose": "propose", "number": 1, "model": "m", "prompt": "p"}
+        for call, candidate, usd in ((1, 1, 0.25), (2, 1, 0.5), (3, 2, None)):
+            await writer.write(writer.call_sent(call, candidate=candidate, reserved_usd=1.0, **columns))
+            await writer.write(writer.call_done(call, Completion(text="t", cost_usd=usd), seconds=1.0))
+        await writer.write(writer.call_sent(4, candidate=1, reserved_usd=2.0, **columns), writer.calls_lost())
+        told, used = store.progress(RUN)
+        names = ("candidate", "asked", "score")
+        assert [tuple(one[name] for name in names) for one in told] == [(1, False, 1.5), (2, True, None)]
+        assert used == {"evaluations": {1: 2}, "trials": {}, "usd": {1: 2.75, 2: None}}
+
     async def test_events_come_back_in_sequence_whatever_the_order_of_writing(self, store, writer):
         written = [event(3, "told", 1, score=0.5), event(1, "asked", 1, inspirations=[2]), event(2, "migrated")]
         await writer.write(writer.log(written))

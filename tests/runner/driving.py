@@ -26,8 +26,11 @@ from evolve.runner.launch import Ended
 from evolve.runner.replay import Record
 from evolve.runner.setup import Setup
 from evolve.search import Strategy
-from evolve.search.islands import ResetWeakest, Ring
-from evolve.search.selectors import BetterAndComplementary, PowerLaw, WeightedOperators
+from evolve.search.inspirations import BetterAndComplementary
+from evolve.search.migration import Migration
+from evolve.search.operators import WeightedOperators
+from evolve.search.reset import ResetWeakest
+from evolve.search.selectors import PowerLaw
 from evolve.types import Call, Evaluation, Files, Prompt, StageOutcome, Status
 
 INITIAL = "def f():\n    return 0\n"
@@ -188,10 +191,10 @@ def tiny(folder: Path, more: str = "") -> Problem:
 
 
 STRATEGY = Strategy(
-    parent=PowerLaw(),
+    parents=[PowerLaw()],
     inspirations=BetterAndComplementary(),
     operators=WeightedOperators(weights={"diff": 0.5, "rewrite": 0.25, "crossover": 0.25}),
-    migration=Ring(every=4),
+    migration=Migration(every=4),
     reset=ResetWeakest(every=12, minimum=8),
 )
 

@@ -11,7 +11,9 @@ from evolve.population import Writer
 from evolve.proposer import Draft, Proposing, chosen
 from evolve.runner.budget import Budget
 from evolve.search import Strategy
-from evolve.search.selectors import BetterAndComplementary, PowerLaw, WeightedOperators
+from evolve.search.inspirations import BetterAndComplementary
+from evolve.search.operators import WeightedOperators
+from evolve.search.selectors import PowerLaw
 from evolve.types import Prompt, StageOutcome, Status
 from tests.runner.driving import RUN, Case, Judging, rewrite, store_of, value_of
 
@@ -27,7 +29,9 @@ def outcomes(text: str) -> list[StageOutcome]:
 
 def case(tmp_path, script, operator="diff", candidates=1, window=None, **proposing) -> Case:
     strategy = Strategy(
-        parent=PowerLaw(), inspirations=BetterAndComplementary(), operators=WeightedOperators(weights={operator: 1.0})
+        parents=[PowerLaw()],
+        inspirations=BetterAndComplementary(),
+        operators=WeightedOperators(weights={operator: 1.0}),
     )
     return Case(
         tmp_path, Scripted(script, concurrency=2), Judging(judge=outcomes), Budget(candidates=candidates),

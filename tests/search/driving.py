@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 
 from evolve.search import Search, Strategy
-from evolve.search.islands import ResetWeakest, Ring
-from evolve.search.selectors import BetterAndComplementary, PowerLaw, WeightedOperators
+from evolve.search.inspirations import BetterAndComplementary
+from evolve.search.migration import Migration
+from evolve.search.operators import WeightedOperators
+from evolve.search.reset import ResetWeakest
+from evolve.search.selectors import PowerLaw
 from evolve.types import Event, ProposalRequest, Status
 
 OPERATORS = {"diff": 0.6, "rewrite": 0.2, "crossover": 0.2}
@@ -37,9 +40,9 @@ def outcome(candidate: int) -> Outcome:
     return good(float(candidate * 7919 % 23))
 
 
-def strategy(migration: Ring | None = None, reset: ResetWeakest | None = None) -> Strategy:
+def strategy(migration: Migration | None = None, reset: ResetWeakest | None = None) -> Strategy:
     return Strategy(
-        parent=PowerLaw(exponent=1.0),
+        parents=[PowerLaw(exponent=1.0)],
         inspirations=BetterAndComplementary(),
         operators=WeightedOperators(weights=OPERATORS),
         migration=migration,

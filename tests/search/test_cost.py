@@ -11,9 +11,10 @@ from tests.search.driving import founded, steps
 
 SCRIPT = """
 import hashlib
-from evolve.search.islands import ResetWeakest, Ring
+from evolve.search.migration import Migration
+from evolve.search.reset import ResetWeakest
 from tests.search.driving import founded, plain, steps, strategy
-search = founded(islands=4, strategy=strategy(Ring(every=5), ResetWeakest(every=20, minimum=20)))
+search = founded(islands=4, strategy=strategy(Migration(every=5), ResetWeakest(every=20, minimum=20)))
 steps(search, 300)
 print(hashlib.sha256(repr(plain(search.take_events())).encode()).hexdigest())
 """

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from evolve.errors import UsageError
 from evolve.search import Ordered, Search
-from evolve.search.islands import ResetWeakest, Ring
+from evolve.search.migration import Migration
+from evolve.search.reset import ResetWeakest
 from evolve.search.thresholds import Rule
 from tests.search.driving import founded, plain, strategy, tell, tell_allowed, unordered
 
-BUSY = strategy(Ring(every=4), ResetWeakest(every=12, minimum=8))
+BUSY = strategy(Migration(every=4), ResetWeakest(every=12, minimum=8))
 
 
 def ordered(window: int) -> Search:

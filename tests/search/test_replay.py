@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evolve.search import Search
-from evolve.search.islands import ResetWeakest, Ring
+from evolve.search.migration import Migration
+from evolve.search.reset import ResetWeakest
 from evolve.search.search import request_data, request_of
 from evolve.search.thresholds import Rule
 from evolve.types import ProposalRequest, Reevaluate, Status, TuneRequest
@@ -26,7 +27,7 @@ STEPS = st.lists(
     ),
     max_size=60,
 )
-BUSY = driving.strategy(migration=Ring(every=3, count=2), reset=ResetWeakest(every=7, minimum=4))
+BUSY = driving.strategy(migration=Migration(every=3, count=2), reset=ResetWeakest(every=7, minimum=4))
 SETTINGS = driving.settings(3, strategy=BUSY, rules={"main": Rule(quantile=0.25)})
 
 

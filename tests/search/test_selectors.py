@@ -8,9 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evolve.errors import UsageError
+from evolve.search.inspirations import BetterAndComplementary
 from evolve.search.island import Island
+from evolve.search.member import Member
+from evolve.search.operators import WeightedOperators
 from evolve.search.randomness import entropy, generator
-from evolve.search.selectors import BetterAndComplementary, PowerLaw, WeightedOperators
+from evolve.search.selectors import PowerLaw
 
 DRAWS = 20_000
 
@@ -19,7 +22,7 @@ def island_of(size: int) -> Island:
     """Returns an island in which candidate i has rank i - 1."""
     made = Island(0)
     for candidate in range(1, size + 1):
-        made.add(candidate, -float(candidate))
+        made.add(Member(id=candidate, score=-float(candidate)))
     return made
 
 
@@ -52,7 +55,7 @@ def test_a_larger_quantile_is_no_better_rank(size, exponent, u, v):
 
 
 def test_a_negative_exponent_is_refused():
-    with pytest.raises(UsageError, match=r"selection\.parent\.exponent=-1"):
+    with pytest.raises(UsageError, match=r"selection\.parents\.exponent=-1"):
         PowerLaw(exponent=-1)
 
 
@@ -62,7 +65,7 @@ def test_inspirations_are_a_better_one_and_a_recent_one(size, rank, seed):
     parent = island.at(rank)
     found = BetterAndComplementary().inspirations(island, parent, rank, np.random.default_rng(seed))
     assert parent not in found and len(set(found)) == len(found) <= 2
-    assert not rank or island.rank(found[0], -float(found[0])) < rank
+    assert not rank or island.rank((0.0, float(found[0]), found[0])) < rank
     assert not found or found[-1] in island.recent or len(found) == 1
 
 
