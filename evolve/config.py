@@ -120,7 +120,7 @@ def normalise(word: str) -> str:
         as_it_is = "\\" not in value or value[0] in "'\"[{$"  # Hydra takes a backslash before white space for an escape
     except HydraException:
         as_it_is = False
-    if as_it_is:
+    if as_it_is and not (key == "warm_start" and "," in value and value[0] not in "'\"["):
         return f"{key}={value}"
     # within quotes only a quote is escaped, and the backslashes right before one
     quoted = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), value)
@@ -214,21 +214,26 @@ def _group_file(group: str, choice: str) -> Path:
 
 
 def resumed(
-    stored: Mapping[str, Any], stored_words: Sequence[str], words: Sequence[str], dirs: Sequence[str]
+    stored: Mapping[str, Any],
+    stored_words: Sequence[str],
+    words: Sequence[str],
+    dirs: Sequence[str],
+    sections: Sequence[str] = RESUMABLE,
 ) -> dict[str, Any]:
     """Returns a stored run's configuration with the sections that new words touch composed anew."""
     for word in words:
         section = word.split("=")[0].split(".")[0]
-        if section not in RESUMABLE:
-            allowed = ", ".join(f"{name}.*" for name in RESUMABLE)
-            raise UsageError(f"{word}: can't change on resume; a resume takes {allowed} (or start a new run)")
+        if section not in sections:
+            allowed = ", ".join(f"{name}.*" for name in sections)
+            verb = "resume" if sections == RESUMABLE else "rescore"
+            raise UsageError(f"{word}: can't change on {verb}; a {verb} takes {allowed} (or start a new run)")
     config = copy.deepcopy(dict(stored))
     fresh = compose([*stored_words, *words], dirs) if words else {}
     for word in words:
         path = word.split("=")[0].split(".")
         into, made = config, fresh
         for name in path[:-1]:
-            into, made = into[name], made[name]
+            into, made = into.setdefault(name, {}), made[name]
         into[path[-1]] = made[path[-1]]
     return config
 
@@ -289,7 +294,10 @@ def _recorded(config: Mapping[str, Any]) -> tuple[Store, Row]:
         raise UsageError("llm=replay: say which run, replay.run=RUN")
     ref = find(str(run))
     store = ref.open()
-    return store, store.run(ref.run_id)
+    row = store.run(ref.run_id)
+    if row["config"].get("fork"):
+        raise UsageError(f"replay.run={run}: is a fork of {row['config']['fork']}, which no replay repeats")
+    return store, row
 
 
 def replaying(config: Mapping[str, Any], words: Sequence[str]) -> Mapping[str, Any]:
@@ -356,6 +364,10 @@ def _check_no_reports(problem: Problem) -> None:
 
 def _check(config: Mapping[str, Any]) -> None:
     checks.whole("seed", config["seed"], 0)
+    for key in ("fork", "warm_start"):
+        if not isinstance(config.get(key), str | list | None) or isinstance(config.get("fork"), list):
+            raise UsageError(f"{key}={config[key]}: not a run")
+    checks.flag("fork_only", config.get("fork_only", False))
     _check_no_secret(config["llm"], "llm")
     _check_no_secret(config["proposer"], "proposer")
     if config["on_existing"] not in ("error", "resume"):

@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from evolve import config as configuration
-from evolve.errors import RunError
-from evolve.runner import launch, rundir
+from evolve.errors import RunError, UsageError
+from evolve.population.store import Row
+from evolve.runner import fork, launch, rundir, warm
+from evolve.runner.fork import Fork
 from evolve.runner.launch import Ended, Screen
+from evolve.runner.rescore import unfinished
+from evolve.runner.runner import Runner
+from evolve.runner.setup import Setup
 
 
 async def run(
@@ -22,8 +27,9 @@ async def run(
 
 async def plan(words: Sequence[str], config_dirs: Sequence[str] = ()) -> dict[str, str]:
     """Returns what `run` would do, without calling a model."""
-    config = configuration.replaying(configuration.compose(words, config_dirs), words)
-    return await launch.planned(configuration.build(config, words))
+    config, words, forked = _forked(configuration.compose(words, config_dirs), words, config_dirs)
+    config = configuration.replaying(config, words)
+    return await launch.planned(_begun(configuration.build(config, words), forked))
 
 
 async def run_composed(
@@ -33,8 +39,9 @@ async def run_composed(
     run_dir: Path | None = None,
     config_dirs: Sequence[str] = (),
 ) -> Ended:
+    config, words, forked = _forked(config, words, config_dirs)
     config = configuration.replaying(config, words)
-    setup = configuration.build(config, words)
+    setup = _begun(configuration.build(config, words), forked)
     run_id = rundir.new_id(setup.problem.name)
     given = None if config["run_dir"] is None else Path(str(config["run_dir"]))
     folder = run_dir or given or Path("runs") / run_id
@@ -49,12 +56,83 @@ async def resume(run: str, words: Sequence[str], screen: Screen, config_dirs: Se
     ref = rundir.find(run)
     store = ref.open()
     row = store.run(ref.run_id)
-    chosen = {word.split("=")[0] for word in words}  # llm=offline leaves nothing of an llm.model that was given before
-    kept = [word for word in row["words"] if word.split("=")[0].split(".")[0] not in chosen]
+    kept = _kept(row["words"], words)
     config = configuration.resumed(row["config"], kept, words, config_dirs)
-    place = row["problem_path"] if Path(row["problem_path"]).exists() else config["problem"]
-    setup = replace(configuration.build({**config, "problem": place}, [*kept, *words]), config=config)
+    setup = _rebuilt(config, [*kept, *words], row)
     launch.checked(setup, row)
-    if row["state"] == "finished" and config["budget"] == row["config"]["budget"]:
+    if not store.size(ref.run_id):  # it has not begun
+        setup = _begun(setup, fork.of(config["fork"]) if config.get("fork") else None)
+    if unfinished(store, ref.run_id):
+        raise RunError(f"run {ref.run_id}: its rescoring was cut short; 'evolve rescore {ref.run_id}' goes on with it")
+    waits = store.inbox(ref.run_id)  # what a person wants of it may be a larger budget
+    if row["state"] == "finished" and config["budget"] == row["config"]["budget"] and not waits:
         raise RunError(f"run {ref.run_id} is finished ({row['reason']}); a larger budget goes on: budget.candidates=N")
     return await launch.resume(setup, ref, store, screen)
+
+
+async def rescore(
+    run: str, words: Sequence[str], screen: Screen, config_dirs: Sequence[str] = (), top: int | None = None
+) -> Runner:
+    """Evaluates a stored run's candidates again with the problem as it is now."""
+    ref = rundir.find(run)
+    store = ref.open()
+    row = store.run(ref.run_id)
+    kept = _kept(row["words"], words)
+    allowed = (*configuration.RESUMABLE, *configuration.FREE)
+    config = configuration.resumed(row["config"], kept, words, config_dirs, allowed)
+    setup = _rebuilt(config, [*kept, *words], row)
+    if setup.problem.name != row["problem"]:
+        raise RunError(
+            f"run {ref.run_id} is of problem {row['problem']}, {row['problem_path']} is {setup.problem.name}"
+        )
+    return await launch.rescore(setup, ref, store, screen, top)
+
+
+def _forked(
+    config: Mapping[str, Any], words: Sequence[str], dirs: Sequence[str]
+) -> tuple[Mapping[str, Any], Sequence[str], Fork | None]:
+    """Returns configuration and words of a fork: as the run that it is of, where its own words say nothing else."""
+    if config["fork"] is None:
+        if config["fork_only"]:
+            raise UsageError("fork_only=true: needs fork=RUN#ID")
+        return config, words, None
+    if config["warm_start"] is not None:
+        raise UsageError("warm_start: goes with a new run; fork=RUN#ID begins with another one's history")
+    forked = fork.of(config["fork"])
+    words = forked.words(words)
+    config = configuration.compose(words, dirs)
+    if not config["fork_only"]:
+        config = forked.config(config)
+    return {**config, "fork": forked.place}, words, forked
+
+
+def _begun(setup: Setup, forked: Fork | None) -> Setup:
+    """Returns the setup of a run that begins from others."""
+    config, problem = setup.config, setup.problem
+    if setup.record is not None:
+        return replace(setup, warm=warm.recorded(setup.record))
+    if forked is not None and forked.row["problem"] != problem.name:
+        raise UsageError(f"fork={forked.name}: is of problem {forked.row['problem']}, this run is of {problem.name}")
+    if forked is not None and config["fork_only"]:
+        found = forked.store.candidate(forked.ref.run_id, forked.candidate)
+        return replace(setup, problem=replace(problem, initials=(found.files,)))
+    if forked is not None:
+        forked.check(problem)
+        return replace(setup, fork=forked)
+    if config.get("warm_start") is None:
+        return setup
+    refs = warm.runs(config["warm_start"])
+    config = {**config, "warm_start": [ref.place for ref in refs]}
+    return replace(setup, config=config, warm=warm.founders(refs, setup))
+
+
+def _kept(before: Sequence[str], words: Sequence[str]) -> list[str]:
+    """Returns the earlier words that stand beside new ones: llm=offline leaves nothing of an earlier llm.model."""
+    chosen = {word.split("=")[0] for word in words}
+    return [word for word in before if word.split("=")[0].split(".")[0] not in chosen]
+
+
+def _rebuilt(config: Mapping[str, Any], words: Sequence[str], row: Row) -> Setup:
+    """Builds a stored run's objects anew; its problem is where it was, if it is still there."""
+    place = row["problem_path"] if Path(row["problem_path"]).exists() else config["problem"]
+    return replace(configuration.build({**config, "problem": place}, words), config=config)

@@ -21,6 +21,7 @@ Searches for a better program. Without any word: circle_packing, offline, 200 ca
   llm=ensemble|local|command|spool   'llm.models=[...]', llm.model_path=FILE, llm.command=LINE, llm.dir=DIR
   evaluator=auto|local|ray     evaluator.workers=N evaluator.address=HOST:PORT
   schedule=async|ordered       ordered: the same seed gives the same run
+  warm_start=RUN[,RUN]         begin with the best of earlier runs; fork=RUN#ID with the history of one
   seed=N  run_dir=DIR  param.NAME=VALUE  stage.NAME.timeout_s=SECONDS
 
   -m                           a sweep: evolve run -m problem=a,b seed=1,2 (hydra/launcher=... for clusters)
@@ -90,10 +91,10 @@ def _dispatch(words: list[str], debug: bool) -> int:
     if arguments.verb is None:
         _parser().print_help()
         return 2
-    if arguments.verb == "resume":
+    if arguments.verb in ("resume", "rescore"):
         from evolve.cli import running
 
-        return running.resume(arguments)
+        return int(getattr(running, arguments.verb)(arguments))
     if arguments.verb == "compare":
         from evolve.cli import comparing
 
@@ -110,6 +111,10 @@ def _dispatch(words: list[str], debug: bool) -> int:
         from evolve.cli import trying
 
         return trying.try_(arguments)
+    if arguments.verb == "steer":
+        from evolve.cli import steering
+
+        return steering.steer(arguments)
     if arguments.verb == "completion":
         from evolve.cli import completion
 
@@ -135,6 +140,11 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
     verbs.add_parser("run", help="search: evolve run problem=NAME KEY=VALUE ... (-m for sweeps)", add_help=False)
     _verb(verbs, "resume", "go on with a run", run=True, words="KEY=VALUE", config_dir=True)
+    rescore = _verb(
+        verbs, "rescore", "evaluate a run's candidates again, after its problem has changed", run=True, words="KEY=VALUE",
+        config_dir=True,
+    )  # fmt: skip
+    rescore.add_argument("--top", metavar="K", type=int, help="only the best K and the initial programs")
     _verb(verbs, "runs", "list the runs in a folder", folder=True, json=True)
     _verb(verbs, "status", "what a run is doing, what it used", run=True, json=True)
     best = _verb(verbs, "best", "the best program", run=True, json=True)
@@ -173,6 +183,12 @@ def _parser() -> argparse.ArgumentParser:
     try_ = _verb(verbs, "try", "run the first stage on a draft, before it is the answer to a call", run=True, json=True)
     try_.add_argument("file", metavar="FILE", help="an answer (*.md), or a program in place of the file of that name")
     try_.add_argument("--call", metavar="ID", type=int, required=True, help="the call that the draft is to answer")
+    steer = _verb(verbs, "steer", "tell a running search what to do", run=True, words="WHAT", json=True)
+    steer.add_argument("--island", metavar="N", type=int, help="of add: where the candidate goes (default: in turn)")
+    steer.add_argument("--clear", action="store_true", help="of hint: show none from now on")
+    steer.epilog = (
+        "WHAT: pause | go | budget.KEY=VALUE | weight OPERATOR=VALUE | add PATH | hint TEXT | ban LINE | unban LINE"
+    )
     answer = _verb(verbs, "answer", "answer the calls in a folder (llm=spool) with a model", config_dir=True)
     answer.add_argument("folder", metavar="DIR", help="llm.dir of the run")
     answer.add_argument("words", metavar="KEY=VALUE", nargs="*", help="llm=litellm llm.model=NAME, budget.usd=X")

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 VERBS = (
-    "run", "resume", "runs", "status", "best", "show", "lineage", "diff", "compare", "export", "problems", "check", "prompt",
-    "answer", "completion",
+    "run", "resume", "rescore", "runs", "status", "best", "show", "lineage", "diff", "compare", "export", "steer", "problems",
+    "check", "prompt", "answer", "completion",
 )  # fmt: skip
-OF_RUN = ("resume", "status", "best", "show", "lineage", "diff", "compare", "export", "prompt")
+OF_RUN = ("resume", "rescore", "status", "best", "show", "lineage", "diff", "compare", "export", "prompt", "steer")
 
 SCRIPTS = {
     "bash": """_evolve() {
@@ -69,7 +69,7 @@ def _possible(before: Sequence[str], given: str) -> list[str]:
         return _problems()
     if verb in OF_RUN and len(before) == 1:
         return ["latest", *_runs(), *(_problems() if verb == "prompt" else [])]
-    if verb in ("run", "resume", "answer"):
+    if verb in ("run", "resume", "rescore", "answer"):
         return _words(given)
     return []
 

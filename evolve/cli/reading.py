@@ -66,12 +66,15 @@ def status(arguments: argparse.Namespace) -> int:
     judges = found["llm"]["evaluation"]
     shown = {
         "run": f"{found['run_id']}  {found['state']}" + (f" ({found['reason']})" if found["reason"] else ""),
-        "problem": f"{found['problem']}  seed {found['seed']}  isolation {found['isolation']}",
+        "problem": f"{found['problem']}  seed {found['seed']}  isolation {found['isolation']}"
+        + (f"  revision {found['revision']}" if found["revision"] else ""),
+        **({"from": _from(found["from"])} if found["from"] else {}),
         "budget": "  ".join(f"{name} {value}" for name, value in found["budget"].items() if value is not None),
         "candidates": counts,
         "best": f"candidate {found['best']['id']}  {measured(found['best'])}" if found["best"] else "none yet",
         **({"final": final_of(found["final"])} if found["final"] else {}),
         **({"hold-out": held_out(found["holdout"])} if found["holdout"] else {}),
+        **{name: told for name, told in steered(found["steered"]).items() if told},
         "llm": "  ".join(
             f"{name} {found['llm'][name]}" for name in ("calls", "lost", "tokens_in", "tokens_out", "tokens_cached")
         )
@@ -83,6 +86,17 @@ def status(arguments: argparse.Namespace) -> int:
     for name, text in shown.items():
         console.print(f"{name:<12}{text}", markup=False)
     return 0
+
+
+def _from(found: Mapping[str, Any]) -> str:
+    runs = found.get("warm_start", [found.get("fork")])
+    return f"{next(iter(found))} of {', '.join(map(str, runs))}"
+
+
+def steered(found: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the lines of what a person has said to the search."""
+    set_ = [f"{kind} {name}={value}" for kind in ("budget", "weight") for name, value in found[kind].items()]
+    return {"steered": "  ".join(set_), "hints": " | ".join(found["hints"]), "banned": "  ".join(found["bans"])}
 
 
 def _dollars(llm: dict[str, Any]) -> str:

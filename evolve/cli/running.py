@@ -11,14 +11,16 @@ import time
 from collections.abc import Coroutine, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from evolve import config, session
 from evolve.cli.plain import plain
 from evolve.cli.report import report
-from evolve.cli.screen import screen_for
+from evolve.cli.screen import abs_objective, screen_for
 from evolve.errors import RunError, UsageError
-from evolve.runner.launch import Ended
+from evolve.proposer.shown import number
+
+T = TypeVar("T")
 
 
 def run(words: list[str]) -> int:
@@ -62,10 +64,21 @@ def resume(arguments: argparse.Namespace) -> int:
     return report(carried_out(session.resume(arguments.run, arguments.words, screen, arguments.config_dir)))
 
 
-def carried_out(work: Coroutine[Any, Any, Ended]) -> Ended:
+def rescore(arguments: argparse.Namespace) -> int:
+    if arguments.top is not None and arguments.top < 1:
+        raise UsageError(f"--top {arguments.top}: must be 1 or more")
+    given = (arguments.run, arguments.words, screen_for(sys.stdout), arguments.config_dir, arguments.top)
+    runner = carried_out(session.rescore(*given), f"stopped; 'evolve rescore {arguments.run}' goes on")
+    best = runner.search.best or 0
+    said = f"{runner.problem.objective} {number(abs_objective(runner, runner.search.score(best)))}" if best else "none"
+    print(plain(f"best: candidate {best}, {said}; 'evolve resume {arguments.run}' goes on"))  # noqa: T201
+    return 0
+
+
+def carried_out(work: Coroutine[Any, Any, T], stopped: str = "stopped before the first candidate") -> T:
     """Runs a session; a signal before its runner takes signals over ends it at once, with one line."""
 
-    async def guarded() -> Ended:
+    async def guarded() -> T:
         task = asyncio.current_task()
         assert task is not None
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
@@ -74,7 +87,7 @@ def carried_out(work: Coroutine[Any, Any, Ended]) -> Ended:
     try:
         return asyncio.run(guarded())
     except (KeyboardInterrupt, asyncio.CancelledError):
-        raise RunError("stopped before the first candidate") from None
+        raise RunError(stopped) from None
 
 
 # ---------------------------------------------------------------- sweeps

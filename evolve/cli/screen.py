@@ -23,7 +23,18 @@ from evolve.runner.runner import Runner
 BARS = "▁▂▃▄▅▆▇█"
 REFRESH_S = 0.25
 LINE_EVERY_S = 10.0
-SHOWN_AT_ONCE = ("isolation", "cost", "infra", "evaluator_error", "draining", "llm", "artifacts")
+SHOWN_AT_ONCE = (
+    "isolation",
+    "cost",
+    "infra",
+    "evaluator_error",
+    "draining",
+    "llm",
+    "artifacts",
+    "steer",
+    "rescore",
+    "from",
+)
 
 
 def screen_for(stream: TextIO) -> Screen:

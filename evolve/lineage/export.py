@@ -16,12 +16,14 @@ def lines(run: Run, measured: bool = True) -> Iterator[str]:
     """Yields the lines; what differs between equal runs (times, hosts, run id) is under `measured`, which may be left out."""
     times = run.store.event_times(run.run_id) if measured else {}
     rows = {row["id"]: row for row in run.store.rows(run.run_id)}
-    stages: dict[int, list[Any]] = {}
-    for row in run.store.evaluation_rows(run.run_id):
+    stages: dict[tuple[int, int], list[Any]] = {}
+    for row in run.store.evaluation_rows(run.run_id, every=True):
         if row["stage"] in APART:
             continue  # depends on where a run was stopped, and changes nothing in it
-        stages.setdefault(row["candidate"], []).append(row)
+        stages.setdefault((row["candidate"], row["revision"]), []).append(row)
     bodies = run.store.texts(run.run_id, {digest for row in rows.values() for digest in (row["files"] or {}).values()})
+    told = run.store.events_of(run.run_id, ["told", "reevaluated"])
+    last, revision = {event.candidate: event.seq for event in told}, 0
     for event in run.store.events(run.run_id):
         found: dict[str, Any] = {
             "seq": event.seq,
@@ -32,10 +34,14 @@ def lines(run: Run, measured: bool = True) -> Iterator[str]:
         facts: dict[str, Any] = {"at": times.get(event.seq), "run_id": run.run_id}
         if event.kind == "proposed":
             found["data"]["files"] = {path: bodies[digest] for path, digest in event.data["files"].items()}
-        if event.kind == "told":
-            told = stages.get(event.candidate or 0, [])
-            found["data"] |= _outcome(rows[event.candidate or 0]) | {"stages": [_stage(row) for row in told]}
-            facts["stages"] = [{name: row[name] for name in MEASURED} for row in told]
+        if event.kind == "rescoring":
+            revision = event.data["revision"]
+        if event.kind in ("told", "reevaluated"):
+            ran = stages.get((event.candidate or 0, revision), [])
+            stands = event.seq == last[event.candidate]  # of what was rescored since, the stages say what it came to
+            found["data"] |= _outcome(rows[event.candidate or 0]) if stands else {}
+            found["data"]["stages"] = [_stage(row) for row in ran]
+            facts["stages"] = [{name: row[name] for name in MEASURED} for row in ran]
         yield json.dumps(found | ({"measured": facts} if measured else {}), sort_keys=True, ensure_ascii=False)
 
 

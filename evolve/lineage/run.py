@@ -17,6 +17,7 @@ from evolve.runner import final
 from evolve.runner.calls import EVALUATE
 from evolve.runner.meter import utilisation
 from evolve.runner.rundir import RunRef, find
+from evolve.search.steered import Steered
 from evolve.types import APART, Artifact, Candidate
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Run:
             "run_id": self.run_id,
             "state": _state(row),
             "reason": row["reason"],
+            "from": {key: row["config"][key] for key in ("fork", "warm_start") if row["config"].get(key)},
             "problem": row["problem"],
             "seed": row["config"]["seed"],
             "isolation": row["isolation"],
@@ -73,6 +75,8 @@ class Run:
             "best": None if best is None else _brief(best),
             "final": self.final(),
             "holdout": self.holdout(),
+            "revision": self.store.revision(self.run_id),
+            "steered": self.steered(),
             "llm": {
                 **{name: totals[name] for name in ("calls", "lost", "tokens_in", "tokens_out", "tokens_cached")},
                 "cost_usd": _cost(totals),
@@ -87,6 +91,17 @@ class Run:
             },
             "wall_s": round(wall_s, 3),
         }
+
+    def steered(self) -> dict[str, Any]:
+        """Returns what a person has said to the search: hints and bans that hold, budgets and weights as they were last set."""
+        events, steered = self.store.events_of(self.run_id, ["steered"]), Steered()
+        for event in events:
+            steered.apply(event.seq, event.data)
+        set_ = {
+            kind: {event.data["name"]: event.data["value"] for event in events if event.data["do"] == kind}
+            for kind in ("budget", "weight")
+        }
+        return {"hints": list(steered.now.hints), "bans": list(steered.now.bans), **set_}
 
     def holdout(self) -> dict[str, Any] | None:
         """Returns what the newest best came to on the instances kept for the end: candidate, status, metrics, instances."""
@@ -147,7 +162,9 @@ class Run:
         found = self.candidate(candidate)
         columns = ("stage", "replicate", "status", "score", "metrics", "curve", "seconds", "cpu_s", "memory_mb")
         where = ("node", "node_class", "isolation")
-        rows = [row for row in self.store.evaluation_rows(self.run_id, candidate) if row["stage"] not in APART]
+        every = self.store.evaluation_rows(self.run_id, candidate, every=True)
+        revision = max((row["revision"] for row in every), default=0)
+        rows = [row for row in every if row["stage"] not in APART]
         left = self.store.artifacts(self.run_id, [candidate], Artifact.HEAD)
         holdout = self.holdout()
         same = (
@@ -159,7 +176,11 @@ class Run:
             "inspirations": list(found.inspirations),
             "metrics": dict(found.metrics),
             "features": dict(found.features),
-            "stages": [{name: row[name] for name in (*columns, *where)} for row in rows],
+            "revision": revision,
+            "stages": [{name: row[name] for name in (*columns, *where)} for row in rows if row["revision"] == revision],
+            "earlier": [
+                {name: row[name] for name in (*columns, "revision")} for row in rows if row["revision"] < revision
+            ],
             "holdout": holdout if holdout and holdout["candidate"] == candidate else None,
             "drafts": self.drafts(candidate),
             "artifacts": [_named(Artifact.of(_path(row), row["body"], row["size"])) for row in left],

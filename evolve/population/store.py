@@ -39,6 +39,18 @@ NETWORK_FILE_SYSTEMS = (
 Row = RowMapping
 CHUNK = 500  # ids per IN (...) list
 EVENT = (events.c.seq, events.c.kind, events.c.candidate, events.c.data)
+_other = evaluations.alias()
+NEWEST = (  # an evaluation is of its candidate's newest revision
+    evaluations.c.revision
+    == select(func.max(_other.c.revision))
+    .where(
+        _other.c.run_id == evaluations.c.run_id,
+        _other.c.candidate == evaluations.c.candidate,
+        _other.c.draft.is_(None),
+        _other.c.stage.not_in(APART),
+    )
+    .scalar_subquery()
+)
 
 
 class Store:
@@ -227,7 +239,7 @@ class Store:
     def _measured(self, run_id: str, last: Mapping[int, str]) -> dict[int, dict[str, Any]]:
         """Returns what is kept of candidates' evaluations beside their rows: time of each stage, instances of the last."""
         found: dict[int, dict[str, Any]] = {candidate: {"turn_s": {}, "instances": ()} for candidate in last}
-        own = (evaluations.c.run_id == run_id) & evaluations.c.draft.is_(None) & (evaluations.c.replicate == 0)
+        own = (evaluations.c.run_id == run_id) & evaluations.c.draft.is_(None) & (evaluations.c.replicate == 0) & NEWEST
         columns = (evaluations.c.candidate, evaluations.c.stage, evaluations.c.turn_s, evaluations.c.instances)
         for row in self._among(select(*columns).where(own), evaluations.c.candidate, last):
             of = found[row["candidate"]]
@@ -254,7 +266,29 @@ class Store:
     def best(self, run_id: str) -> int | None:
         """Returns the id of the best `ok` candidate; of equals the first."""
         query = select(candidates.c.id).where(candidates.c.run_id == run_id, candidates.c.status == Status.OK.value)
-        return self._scalar(query.order_by(candidates.c.score.desc(), candidates.c.id).limit(1))  # type: ignore[no-any-return]
+        ranked = query.where(candidates.c.score.is_not(None)).order_by(candidates.c.score.desc(), candidates.c.id)
+        return self._scalar(ranked.limit(1))  # type: ignore[no-any-return]
+
+    def elites(self, run_id: str, most: int) -> list[int]:
+        """Returns the best `ok` candidates: the best of each island, then the next best of all."""
+        best_first = (candidates.c.score.desc(), candidates.c.id)
+        place = func.row_number().over(partition_by=candidates.c.island, order_by=best_first)
+        ok = (candidates.c.status == Status.OK.value) & candidates.c.score.is_not(None)
+        ranked = select(candidates.c.id, candidates.c.score, place.label("place")).where(
+            candidates.c.run_id == run_id, ok
+        )
+        found = ranked.subquery()
+        query = select(found.c.id).order_by(sa.case((found.c.place == 1, 0), else_=1), found.c.score.desc(), found.c.id)
+        return [row["id"] for row in self._all(query.limit(most))]
+
+    def rescorable(self, run_id: str) -> list[Row]:
+        """Returns id, origin and score of what may be evaluated again: what was ok, or met a faulty evaluator."""
+        query = select(candidates.c.id, candidates.c.origin, candidates.c.score).where(candidates.c.run_id == run_id)
+        return self._all(query.where(candidates.c.status.in_((Status.OK.value, Status.EVALUATOR_ERROR.value))))
+
+    def revision(self, run_id: str) -> int:
+        """Returns which revision of the scores holds: how often the run was rescored."""
+        return max((event.data["revision"] for event in self.events_of(run_id, ["rescoring"])), default=0)
 
     def measured(self, run_id: str) -> list[Row]:
         """Returns id and metrics of the ok candidates that violate nothing, oldest first."""
@@ -312,6 +346,7 @@ class Store:
             evaluations.c.stage.in_(stages),
             evaluations.c.replicate == 0,
             evaluations.c.draft.is_(None),
+            NEWEST,
         )
         with self.reading() as connection:
             return list(connection.execute(query.order_by(evaluations.c.id)).all())
@@ -334,16 +369,23 @@ class Store:
         query = query.order_by(drafts.c.candidate, drafts.c.call, drafts.c.origin, drafts.c.number)
         return self._all(query if candidate is None else query.where(drafts.c.candidate == candidate))
 
-    def evaluation_rows(self, run_id: str, candidate: int | None = None, drafts: bool = False) -> list[Row]:
-        """Returns the stages that candidates ran through, or those of the drafts that did not become candidates."""
+    def evaluation_rows(
+        self, run_id: str, candidate: int | None = None, drafts: bool = False, every: bool = False
+    ) -> list[Row]:
+        """Returns the stages that candidates ran through, or those of the drafts that did not become candidates.
+
+        Those of each candidate's newest revision, or `every` one.
+        """
         own = evaluations.c.draft.is_not(None) if drafts else evaluations.c.draft.is_(None)
-        query = select(evaluations).where(evaluations.c.run_id == run_id, own)
+        newest = sa.true() if drafts or every else NEWEST
+        query = select(evaluations).where(evaluations.c.run_id == run_id, own, newest)
         query = query.order_by(evaluations.c.candidate, evaluations.c.id)
         return self._all(query if candidate is None else query.where(evaluations.c.candidate == candidate))
 
     def holdout_row(self, run_id: str) -> Row | None:
         """Returns the newest evaluation on the instances kept for the end that came to a result."""
         query = select(evaluations).where(evaluations.c.run_id == run_id, evaluations.c.stage == HOLDOUT)
+        query = query.where(evaluations.c.revision == self.revision(run_id))
         known = query.where(evaluations.c.status != Status.INFRA.value).order_by(evaluations.c.id.desc())
         return next(iter(self._all(known.limit(1))), None)
 
@@ -359,7 +401,8 @@ class Store:
         """Returns the hardware that a run is measured on: the first cpu_model or gpu_model of its ok evaluations, or ""."""
         model = evaluations.c.node_class[key].as_string()
         query = select(model).where(evaluations.c.run_id == run_id, evaluations.c.status == "ok", model != "")
-        return str(self._scalar(query.order_by(evaluations.c.id).limit(1)) or "")
+        newest = query.order_by(evaluations.c.revision.desc(), evaluations.c.id)
+        return str(self._scalar(newest.limit(1)) or "")
 
     def artifacts(self, run_id: str, ids: Sequence[int], most: int | None = None) -> list[Row]:
         """Returns candidates' artifacts: candidate, evaluation, stage, replicate, name, size, body (of `most` bytes)."""
@@ -368,7 +411,7 @@ class Store:
         query = select(
             evaluations.c.candidate, evaluations.c.id.label("evaluation"), evaluations.c.stage, evaluations.c.replicate,
             artifacts.c.name, func.length(artifacts.c.body).label("size"), body.label("body"),
-        ).join(evaluations, at).where(artifacts.c.run_id == run_id, evaluations.c.draft.is_(None))  # fmt: skip
+        ).join(evaluations, at).where(artifacts.c.run_id == run_id, evaluations.c.draft.is_(None), NEWEST)  # fmt: skip
         query = query.order_by(evaluations.c.id, artifacts.c.name)
         return self._among(query, evaluations.c.candidate, ids)
 

@@ -30,6 +30,7 @@ from evolve.population.schema import (
     events,
     inbox,
     runs,
+    tables,
     texts,
 )  # fmt: skip
 from evolve.population.store import Store, digest
@@ -79,6 +80,7 @@ class Writer:
         self.store = store
         self.run_id = run_id
         self.epoch = 0
+        self.revision = 0  # of the scores, which evaluations are stored under
         dialect = import_module(f"sqlalchemy.dialects.{store.writers.dialect.name}")
         self._insert_text = dialect.insert(texts).on_conflict_do_nothing()
         saved = dialect.insert(checkpoints)
@@ -240,7 +242,7 @@ class Writer:
         columns |= {name: _json(columns[name]) for name in ("metrics", "features")}
         columns |= {"status": outcome.status.value, "node_class": dict(outcome.node_class)}
         columns |= {"instances": [dict(instance) for instance in outcome.instances]}
-        row = self._row(id=evaluation, candidate=candidate, draft=draft, **columns)
+        row = self._row(id=evaluation, candidate=candidate, draft=draft, revision=self.revision, **columns)
         kept = [self._row(evaluation=evaluation, name=name, body=body) for name, body in outcome.artifacts.items()]
         return [(_insert(evaluations), row), *((_insert(artifacts), artifact) for artifact in kept)]
 
@@ -286,17 +288,22 @@ def _grouped(batch: Iterable[Change]) -> list[tuple[sa.Executable, list[dict[str
     return sorted(groups.items(), key=lambda group: not isinstance(group[0], sa.Insert))
 
 
-def create_run(store: Store, run_id: str, **columns: Any) -> None:
-    """Adds the row of a new run."""
+def create_run(store: Store, run_id: str, history: Iterable[Change] = (), **columns: Any) -> None:
+    """Adds the row of a new run, with the history that it begins with."""
     row = {"run_id": run_id, "state": "running", "created_at": time.time(), "busy": {}, **columns}
     with store.translated(), store.writers.begin() as connection:
         connection.execute(sa.insert(runs).values(**row))
+        for change in history:
+            for statement, rows in _grouped([change]):
+                connection.execute(statement, rows)
 
 
 def delete_run(store: Store, run_id: str) -> None:
-    """Removes the row of a run that never began."""
+    """Removes a run that never began."""
     with store.translated(), store.writers.begin() as connection:
-        connection.execute(sa.delete(runs).where(runs.c.run_id == run_id))
+        for table in tables.sorted_tables:
+            if "run_id" in table.c:
+                connection.execute(sa.delete(table).where(table.c.run_id == run_id))
 
 
 def _json(numbers: Mapping[str, float]) -> dict[str, float | None]:

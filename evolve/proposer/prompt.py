@@ -13,6 +13,7 @@ from functools import cache
 from importlib import resources
 
 from evolve.problem import TEXT, Problem
+from evolve.proposer.bans import is_regular
 from evolve.proposer.deleted import absent, listed, restored
 from evolve.proposer.edits import fingerprint
 from evolve.proposer.functions import changeable
@@ -40,18 +41,20 @@ def build(
     seed: tuple[int, ...] = (),
     timed: bool = True,
     budget_tokens: int = 12_000,
+    hints: Sequence[str] = (),
+    bans: Sequence[str] = (),
 ) -> Prompt:
     """Returns the prompt for one proposal, of at most `budget_tokens` (estimated) beyond the parent's own files.
 
     `parent` is None for the operator `initial`; `ancestors` are the parent's parent, its parent and so on; without `timed`
-    no measured time is shown. The prompt's operator is another one than asked for where that has nothing to work on:
-    crossover without a second parent is rewrite, functions without functions is diff.
+    no measured time is shown; `hints` and `bans` are what a person has said. The prompt's operator is another one than asked
+    for where that has nothing to work on: crossover without a second parent is rewrite, functions without functions is diff.
     """
     others = _distinct(inspirations, parent)
     operator = _usable(problem, operator, parent, others)
     if operator == "crossover":
         others = others[:1]
-    facts = _Facts(problem, operator, parent, others, tried, ancestors, timed)
+    facts = _Facts(problem, operator, parent, others, tried, ancestors, timed, hints, bans)
     system = render("system", {})
     own = sum(len(text.rstrip()) for text in parent.files.values()) if parent else 0
     blocks = fitted(facts.blocks(budget_tokens), TOKEN_CHARS * budget_tokens + own - len(system))
@@ -131,6 +134,8 @@ class _Facts:
     tried: Sequence[Candidate]
     ancestors: Sequence[Candidate]
     timed: bool
+    hints: Sequence[str]
+    bans: Sequence[str]
 
     def blocks(self, budget_tokens: int) -> list[Block]:
         """Returns the blocks in their order; docs/prompts.md explains their ranks."""
@@ -138,9 +143,10 @@ class _Facts:
         found = [
             Block(name="problem", forms=(_problem(self.problem),)),
             Block(name="knowledge", forms=(knowledge, ""), rank=8),
+            Block(name="hints", forms=(_titled("hints", [f"- {hint}" for hint in self.hints]), ""), rank=9),
             *(self._inspiration(place, candidate) for place, candidate in enumerate(self.others)),
             *(self._of_parent(self.parent) if self.parent else ()),
-            Block(name="answer", forms=(_answer(self.problem, self.operator, self.parent, self.others),)),
+            Block(name="answer", forms=(_answer(self.problem, self.operator, self.parent, self.others, self.bans),)),
         ]
         return [block for block in found if block.forms[0]]
 
@@ -293,7 +299,7 @@ def _tried(problem: Problem, parent: Candidate, tried: Sequence[Candidate]) -> s
         if child.id in gains:
             result = f"{gains[child.id]:+.{shown}g}" if gains[child.id] else "no change"
         elif child.status is Status.OK:
-            result = standing(problem, child, metrics)
+            result = standing(problem, child, metrics) or "measured before the problem changed"
         else:
             result = _failure(parent, child)
         lines.append(f"- {child.title or f'candidate {child.id}'}: {_behaviour(parent, child) or result}")
@@ -331,7 +337,9 @@ def _fenced(path: str, text: str, named: bool) -> str:
     return f"{heading}{ticks}{LANGUAGES.get(path.rpartition('.')[2], '')}\n{text.rstrip()}\n{ticks}"
 
 
-def _answer(problem: Problem, operator: str, parent: Candidate | None, others: Sequence[Candidate]) -> str:
+def _answer(
+    problem: Problem, operator: str, parent: Candidate | None, others: Sequence[Candidate], bans: Sequence[str]
+) -> str:
     several = len(problem.edit) > 1
     named = ", its path in the line above" if several else ""
     functions = _functions(problem, parent) if parent else ""
@@ -339,7 +347,7 @@ def _answer(problem: Problem, operator: str, parent: Candidate | None, others: S
     blocks = render("form_blocks", {"path_line": "path/of/the/file\n" if several else ""})
     by_name = render("form_functions", {"named": named, "functions": functions})
     values = {
-        "limits": "\n".join(_limits_of(problem, operator, parent)),
+        "limits": "\n".join([*_limits_of(problem, operator, parent), *_banned(bans)]),
         "files": files,
         "blocks": blocks,
         "functions_form": by_name,
@@ -371,6 +379,10 @@ def _limits_of(problem: Problem, operator: str, parent: Candidate | None) -> lis
             "Only lines between the EVOLVE-BLOCK-START and EVOLVE-BLOCK-END markers may change; keep the markers."
         )
     return [*limits, _contract(problem, first=parent is None)]
+
+
+def _banned(bans: Sequence[str]) -> list[str]:
+    return [f"No line of the program may {'match' if is_regular(ban) else 'be'} `{ban}`." for ban in bans]
 
 
 def _contract(problem: Problem, first: bool) -> str:

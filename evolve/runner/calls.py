@@ -86,6 +86,13 @@ class Calls:
         for purpose in purposes or self._ending:
             self._ending[purpose].set()
 
+    def allow(self, budget: Budget, again: bool) -> None:
+        """Goes on with another budget; `again` lets calls leave that had ended for want of one."""
+        self._budget = budget
+        if again:
+            for ending in self._ending.values():
+                ending.clear()
+
     async def complete(
         self, candidate: int, prompt: Prompt, number: int = 0, *, purpose: str = PROPOSE, **columns: Any
     ) -> Completion | ProviderError | OutOfMoney | None:

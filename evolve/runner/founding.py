@@ -10,7 +10,7 @@ from typing import Any
 from evolve.errors import RunError
 from evolve.runner import confirm
 from evolve.runner.asks import Asks, Question, alone
-from evolve.runner.setup import Setup
+from evolve.runner.setup import Founder, Setup
 from evolve.search.randomness import draw_seed
 from evolve.types import Evaluation, Files, StageOutcome, Status
 
@@ -33,8 +33,8 @@ class Founding:
         if self._work.done():
             self._work.result()
 
-    async def founders(self, asks: Asks) -> list[tuple[Files, Evaluation]]:
-        """Returns the initial programs with their evaluations, now that there is a run."""
+    async def founders(self, asks: Asks) -> list[tuple[Founder, Evaluation]]:
+        """Returns the programs that the search begins with, and their evaluations, now that there is a run."""
         self._asks.set_result(asks)
         await asyncio.wait([self._work])
         if self._work.cancelled():
@@ -60,23 +60,24 @@ class Founding:
 
 async def _founders(
     setup: Setup, serving: Callable[[int], Callable[[Question], Awaitable[Any]]]
-) -> list[tuple[Files, Evaluation]]:
-    """Evaluates the initial programs, if there are any. Raises RunError with the reason unless one of them is ok."""
-    found: list[tuple[Files, Evaluation]] = []
-    if not setup.problem.initials:
-        return found
-    for candidate, files in enumerate(setup.problem.initials, 1):
-        seed = draw_seed(setup.search_settings["seed"], candidate)
-        same: dict[str, Any] = {"candidate": candidate, "draw_seed": seed, "serve": serving(candidate)}
-        evaluation = await setup.evaluator.evaluate(
-            setup.problem, files, thresholds={}, done=(), on_stage=lambda outcome: None, **same
-        )
+) -> list[tuple[Founder, Evaluation]]:
+    """Evaluates the programs that a search begins with, if any. Raises RunError with the reason unless one of them is ok."""
+    seed = setup.search_settings["seed"]
+    facts: list[dict[str, Any]] = [
+        {"candidate": candidate, "draw_seed": draw_seed(seed, candidate), "serve": serving(candidate)}
+        for candidate in range(1, len(setup.founders) + 1)
+    ]
+    evaluations = await asyncio.gather(*map(partial(_evaluated, setup), setup.founders, facts), return_exceptions=True)
+    found: list[tuple[Founder, Evaluation]] = []
+    for founder, same, evaluation in zip(setup.founders, facts, evaluations, strict=True):
+        if isinstance(evaluation, BaseException):
+            raise evaluation
         best = max((e.score for _, e in found if e.score is not None), default=None)
         if confirm.is_due(evaluation, best):
-            again = partial(_again, setup, files, same)
+            again = partial(_again, setup, founder.files, same)
             evaluation = await confirm.confirmed(again, setup.problem, evaluation)
-        found.append((files, evaluation))
-    if any(evaluation.status is Status.OK for _, evaluation in found):
+        found.append((founder, evaluation))
+    if not found or any(evaluation.status is Status.OK for _, evaluation in found):
         return found
     _, first = found[0]
     whose = (
@@ -87,6 +88,12 @@ async def _founders(
     lines = [line.strip() for line in first.feedback.strip().splitlines() if line.strip()]
     more = "" if first.status is Status.SUSPECT else f"; 'evolve check {setup.config['problem']}' shows all of it"
     raise RunError(f"problem={setup.problem.name}: {whose}: {lines[-1] if lines else 'no reason given'}{more}")
+
+
+async def _evaluated(setup: Setup, founder: Founder, same: Mapping[str, Any]) -> Evaluation:
+    return await setup.evaluator.evaluate(
+        setup.problem, founder.files, thresholds={}, done=(), on_stage=lambda outcome: None, **same
+    )
 
 
 async def _again(setup: Setup, files: Files, same: Mapping[str, Any], replicate: int) -> StageOutcome:

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from evolve.errors import EvolveError, RunError, StoreError, UsageError
-from evolve.population import Store, Writer, create_run, delete_run
+from evolve.population import Store, Writer, create_run, delete_run, history
 from evolve.population.store import Row
 from evolve.runner import plan, rundir
+from evolve.runner import rescore as rescoring
 from evolve.runner.artifacts import ArtifactSpace
 from evolve.runner.budget import Spent
 from evolve.runner.calls import EVALUATE
@@ -59,14 +60,18 @@ async def start(setup: Setup, run_id: str, folder: Path, url: str, screen: Scree
     made = rundir.prepare(folder)
     try:
         store = Store(url, create=True)
-        async with _started(setup, founding=True) as founding:
+        async with _started(setup, founding=setup.fork is None) as founding:
             plan.show_price(setup, screen.note)
             ref = _create(setup, store, run_id, folder)
             writer = Writer(store, ref.run_id)
             writer.claim()
             try:
                 async with _kept(writer):
-                    runner = _runner(setup, Search(**setup.search_settings), store, writer, Spent(), screen, ref)
+                    search = Search.load(store.events(ref.run_id), **setup.search_settings)
+                    spent = _spent(store, ref.run_id, search.open())
+                    runner = _runner(setup, search, store, writer, spent, screen, ref)
+                    if setup.came_from:
+                        runner.note("from", setup.came_from)
                     return await _carry_out(runner, ref, screen, founding)
             except BaseException:
                 with suppress(StoreError):
@@ -91,7 +96,7 @@ async def resume(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen)
         async with _kept(writer), _started(setup, not search.size, measured_on) as founding:
             plan.show_price(setup, screen.note)
             spent = _spent(store, ref.run_id, search.open())
-            runner = _runner(setup, search, store, writer, spent, screen, ref, resumed=True)
+            runner = _runner(setup, search, store, writer, spent, screen, ref)
             state = "interrupted"
             settings = {
                 "config": dict(setup.config),
@@ -103,6 +108,30 @@ async def resume(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen)
         with suppress(StoreError):
             writer.release(state)
         raise
+
+
+async def rescore(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen, top: int | None) -> Runner:
+    """Evaluates a stored run's candidates again, as `evolve.runner.rescore` says; the run is left in the state it was in."""
+    before = store.run(ref.run_id)["state"]
+    writer = Writer(store, ref.run_id)
+    writer.claim()
+    try:
+        search = Search.load(store.events(ref.run_id), **setup.search_settings)
+        what = rescoring.planned(store, ref.run_id, setup.problem, search, top)
+        async with _kept(writer), _started(setup, founding=False):
+            if what.left is None:
+                await writer.write(*rescoring.begin(what, search, writer))
+            runner = _runner(setup, search, store, writer, _spent(store, ref.run_id, search.open()), screen, ref)
+            runner.note("rescore", f"revision {what.revision}: {len(what.candidates)} candidates are evaluated again")
+            if what.unranked:
+                runner.note("rescore", f"{len(what.unranked)} are not, can't be compared and are ranked no more")
+            kept = {"config": dict(setup.config), "words": list(setup.words), "isolation": setup.evaluator.isolation}
+            with _log_file(ref):
+                await rescoring.carry_out(runner, what, problem_hash=setup.problem.hash, **kept)
+    finally:
+        with suppress(StoreError):
+            writer.release("interrupted" if before == "running" else before)
+    return runner
 
 
 async def planned(setup: Setup) -> dict[str, str]:
@@ -161,7 +190,7 @@ async def _started(setup: Setup, founding: bool, measured_on: str = "") -> Async
 
 def _check_requirements(setup: Setup) -> None:
     """Raises an error where this machine lacks what the problem requires, or nobody can write a first program."""
-    if not setup.problem.initials and not setup.provider.converses:
+    if not setup.founders and not setup.provider.converses:
         raise UsageError(
             f"problem={setup.problem.name}: {setup.problem.path} has no initial program, and llm={setup.provider.model} "
             "can't write one; add initial.py, or use a language model"
@@ -174,6 +203,7 @@ def _check_requirements(setup: Setup) -> None:
 
 
 def _create(setup: Setup, store: Store, run_id: str, folder: Path) -> rundir.RunRef:
+    fork = setup.fork
     ref = rundir.RunRef(
         run_id=run_id,
         database=store.shown_url,
@@ -191,9 +221,10 @@ def _create(setup: Setup, store: Store, run_id: str, folder: Path) -> rundir.Run
         words=list(setup.words),
         versions=_versions(),
         isolation=setup.evaluator.isolation,
+        history=history.upto(fork.store, fork.ref.run_id, fork.seq, Writer(store, run_id)) if fork else (),
     )
     try:
-        rundir.write(folder, ref, version(DISTRIBUTION))
+        rundir.write(folder, ref, version(DISTRIBUTION), setup.came_from)
     except (OSError, RunError):
         delete_run(store, run_id)
         raise
@@ -213,11 +244,11 @@ def _runner(
     spent: Spent,
     screen: Screen,
     ref: rundir.RunRef,
-    resumed: bool = False,
 ) -> Runner:
     if search.window is not None:
         setup.budget.check_repeatable()
     stored = store.run(writer.run_id)
+    writer.revision = store.revision(writer.run_id)
     runner = Runner(
         problem=setup.problem,
         search=search,
@@ -228,7 +259,7 @@ def _runner(
         budget=setup.budget,
         spent=spent,
         proposing=setup.proposing,
-        where=str(ref.folder) if ref.folder else f"{ref.database}#{ref.run_id}",
+        where=ref.place,
         outstanding=store.outstanding(ref.run_id) if setup.provider.outlives else None,
         last_ids=store.last_ids(writer.run_id),
         busy_s=stored["busy"],
@@ -240,7 +271,7 @@ def _runner(
         order=_order(setup, search),
         embedder=setup.embedder,
         vectors=store.vectors(ref.run_id, VECTORS) if setup.embedder else (),
-        pending=read_pending(store, writer.run_id, search) if resumed else None,
+        pending=read_pending(store, writer.run_id, search),
         note=(note := _noting(screen)),
         artifacts=ArtifactSpace(setup.artifact_mb, store.artifact_bytes(writer.run_id), note),
     )
@@ -250,8 +281,8 @@ def _runner(
 
 
 def _order(setup: Setup, search: Search) -> Order | None:
-    """Returns the order of a replayed run; an ordered one's follows from the schedule."""
-    if setup.record is None or search.window is not None:
+    """Returns the order of a replayed run; None where nothing is replayed."""
+    if setup.record is None:
         return None
     return setup.record.order(search, {stage.name: stage.replicates for stage in setup.problem.stages})
 
@@ -350,5 +381,6 @@ def checked(setup: Setup, row: Row | Mapping[str, Any]) -> None:
     if setup.problem.hash != row["problem_hash"]:
         raise RunError(
             f"problem {row['problem']} has changed since run {row['run_id']} began (its content has another hash); "
-            f"restore the folder {row['problem_path']} as it was, or start a new run"
+            f"'evolve rescore {row['run_id']}' evaluates its candidates anew, warm_start={row['run_id']} starts a new run from "
+            f"its best ones; or restore {row['problem_path']} as it was"
         )

@@ -15,6 +15,7 @@ from evolve.search.search import request_of
 from evolve.types import Evaluation, Files, ProposalRequest, StageOutcome, Status
 
 CHECKS = (EMBED, NOVELTY)
+HUMAN = "human"  # the origin of a candidate that a person added
 TURN, TRY = "turn", "try"  # where a draft is from: an answer, or an agent's try before it
 
 
@@ -35,7 +36,7 @@ class Proposed:
 class InFlight:
     """A candidate that is not told yet, and how far it got. `sent`, `answers` and `measured` are of an earlier runner."""
 
-    request: ProposalRequest | None = None  # None: an initial program
+    request: ProposalRequest | None = None  # None: an initial program, a person's
     sent: str | None = None  # the first prompt's text
     operator: str = ""  # that the first prompt asks for, which may be another than the request's
     answers: list[tuple[int, str]] = field(default_factory=list)  # (call, completion) that no draft was made of yet
@@ -54,13 +55,15 @@ class InFlight:
 def read_pending(store: Store, run_id: str, search: Search) -> dict[int, InFlight]:
     """Reads how far each open candidate of a stored run got, in the order of asking."""
     pending: dict[int, InFlight] = {}
-    for event in store.events_of(run_id, ["asked", "proposed"], search.open()):
+    for event in store.events_of(run_id, ["asked", "added", "proposed"], search.open()):
         candidate = event.candidate or 0
         if event.kind == "asked":
             request = request_of(candidate, event.data)
             assert isinstance(request, ProposalRequest)  # no other kind is asked by this version
             pending[candidate] = InFlight(request=request)
             _add_drafts(pending[candidate], store, run_id, candidate)
+        elif event.kind == "added":
+            pending[candidate] = InFlight()
         else:
             bodies = store.texts(run_id, event.data["files"].values())
             known = {name: event.data[name] for name in ("title", "hypothesis", "reason", "duplicate_of", "draft")}
@@ -76,7 +79,9 @@ def stored_outcomes(store: Store, run_id: str, candidate: int) -> list[StageOutc
     bodies_of: dict[int, dict[str, bytes]] = {}
     for row in store.artifacts(run_id, [candidate]):
         bodies_of.setdefault(row["evaluation"], {})[row["name"]] = row["body"]
-    return [outcome_of(row, bodies_of.get(row["id"], {})) for row in store.evaluation_rows(run_id, candidate)]
+    revision = store.revision(run_id)  # what was measured before a rescoring counts no more
+    rows = [row for row in store.evaluation_rows(run_id, candidate) if row["revision"] == revision]
+    return [outcome_of(row, bodies_of.get(row["id"], {})) for row in rows]
 
 
 def outcome_of(row: Row, artifacts: Mapping[str, bytes]) -> StageOutcome:
@@ -88,7 +93,8 @@ def outcome_of(row: Row, artifacts: Mapping[str, bytes]) -> StageOutcome:
 def stored_drafts(store: Store, run_id: str, candidate: int) -> list[Draft]:
     """Returns the drafts that were made of a candidate's answers, with what their evaluation came to."""
     rows = [row for row in store.draft_rows(run_id, candidate) if row["origin"] == TURN]
-    ran = {row["draft"]: row for row in store.evaluation_rows(run_id, candidate, drafts=True)}
+    revision, measured = store.revision(run_id), store.evaluation_rows(run_id, candidate, drafts=True)
+    ran = {row["draft"]: row for row in measured if row["revision"] == revision}
     answers = {row["id"]: row["completion"] for row in store.call_rows(run_id, candidate)}
     bodies = store.texts(
         run_id, {*answers.values(), *(content for row in rows for content in row["files"].values())} - {None}

@@ -13,6 +13,7 @@ from evolve.population import Writer
 from evolve.population.writer import Change
 from evolve.problem import Problem
 from evolve.proposer import Draft, Edited, EditError, Proposing, apply, build, chosen, fingerprint, reintroduced, reply
+from evolve.proposer import bans as banned
 from evolve.proposer.conversation import BEST_OF
 from evolve.proposer.judging import is_old, novelty_prompt
 from evolve.proposer.novelty import Index, similarity
@@ -38,6 +39,7 @@ def first_prompt(
     problem: Problem, search: Search, request: ProposalRequest, known: Mapping[int, Candidate], rules: Proposing
 ) -> Prompt:
     """Returns the prompt that a proposal begins with. What measures the machine is left out where the schedule is ordered."""
+    said = search.said(request.id)
     return build(
         problem,
         operator=request.operator,
@@ -48,6 +50,8 @@ def first_prompt(
         seed=entropy(search.seed, "propose", request.id),
         timed=search.window is None,
         budget_tokens=rules.context_tokens,
+        hints=said.hints,
+        bans=said.bans,
     )
 
 
@@ -128,7 +132,9 @@ class Proposals:
     def edited(self, flight: InFlight, text: str) -> Edited:
         """Applies an answer to the program that it changes. Raises EditError."""
         operator = flight.operator or self._first(flight).operator
-        return apply(text, self.base(flight), self._problem.edit, entry=self._problem.entry, operator=operator)
+        found = apply(text, self.base(flight), self._problem.edit, entry=self._problem.entry, operator=operator)
+        banned.check(found.files, self._problem.edit, self._search.said(_request(flight).id).bans)
+        return found
 
     def base(self, flight: InFlight) -> Files:
         """Returns the program that the next answer changes: the draft before where that could be edited, else the parent."""
@@ -264,6 +270,13 @@ class Proposals:
     def found(self, candidate: int, files: Files) -> dict[str, Any]:
         """Notes an initial program as known; returns the columns that tell it from others."""
         return self._mark_known(candidate, Proposed(files=files))
+
+    def added(self, candidate: int, proposed: Proposed) -> dict[str, Any]:
+        """Notes a person's candidate as known; it is evaluated unless it is another's program, however like one it is."""
+        columns = self._mark_known(candidate, proposed)
+        if proposed.status is Status.REJECTED:
+            proposed.status, proposed.reason = None, ""
+        return columns
 
     def _stands(self, outcome: Any) -> bool:
         ours = (Status.INFRA, Status.EVALUATOR_ERROR)

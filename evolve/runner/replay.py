@@ -16,9 +16,9 @@ from evolve.population import Store, digest
 from evolve.population.store import Row
 from evolve.problem import Problem
 from evolve.runner.calls import EMBED, NOVELTY, PROPOSE
-from evolve.runner.pending import outcome_of, stored_drafts, stored_outcomes
+from evolve.runner.pending import HUMAN, outcome_of, stored_drafts, stored_outcomes
 from evolve.search import Search
-from evolve.types import APART, Call, Completion, Evaluation, Files, Prompt, StageOutcome
+from evolve.types import APART, Call, Candidate, Completion, Evaluation, Event, Files, Prompt, StageOutcome
 
 PLACE = ("candidate", "purpose", "number", "stage", "replicate", "instance")
 SHOWN = 30  # lines of a difference
@@ -33,23 +33,32 @@ class Record:
         checks.flag("replay.strict", strict)
         if evaluations not in (RUN, RECORDED):
             raise UsageError(f"replay.evaluations={evaluations}: must be {RUN} or {RECORDED}")
+        if store.revision(run_id):
+            raise UsageError(f"replay.run={run_id}: was rescored on its way, which no replay repeats")
         self.store, self.run_id, self.strict, self.evaluations = store, run_id, strict, evaluations
 
     def order(self, search: Search, replicates: Mapping[str, int]) -> Order:
         """Returns what is still to come, for a search that has come so far; `replicates` are those of each stage."""
-        events = self.store.events_of(self.run_id, ["asked", "proposed", "told"])
+        events = self.store.events_of(self.run_id, ["asked", "proposed", "told", "added", "steered"])
         told = {event.candidate for event in events if event.kind == "told"}
         still = set(search.open())
 
         def to_come(candidate: int, asked: bool) -> bool:
             return candidate > search.size or (not asked and candidate in still)
 
+        steered = [event for event in events if event.kind == "steered"]
+        taken = {event.seq for event in steered[: search.steered.count]}
+
+        def is_move(event: Event) -> bool:
+            if event.kind == "steered":
+                return event.seq not in taken
+            if event.kind == "added" and event.data["origin"] != HUMAN:
+                return False
+            return event.kind != "proposed" and to_come(event.candidate or 0, event.kind != "told")
+
         return Order(
-            moves=[
-                (e.kind, e.candidate or 0)
-                for e in events
-                if e.kind in ("asked", "told") and to_come(e.candidate or 0, e.kind == "asked")
-            ],
+            moves=filter(is_move, events),
+            candidate=lambda candidate: self.store.candidate(self.run_id, candidate),
             admissions=[
                 event.candidate or 0
                 for event in sorted(events, key=lambda event: event.data.get("admitted") or 0)
@@ -68,20 +77,30 @@ class Order:
     """What a recorded run did next: candidates asked and told in one sequence, proposals admitted in another.
 
     `told` are the candidates whose outcome the record has; one that was in flight at its end has none. `confirmed` were
-    looked at twice, which depends on who else was about to be told.
+    looked at twice, which depends on who else was about to be told. `candidate` reads one of the record's.
     """
 
     def __init__(
         self,
-        moves: Iterable[tuple[str, int]],
+        moves: Iterable[Event],
         admissions: Iterable[int],
         told: set[int | None],
         confirmed: set[int],
+        candidate: Callable[[int], Candidate],
     ):
         self._moves, self._admissions, self.told, self.confirmed = deque(moves), deque(admissions), told, confirmed
+        self.candidate = candidate
 
     def is_next(self, kind: str, candidate: int) -> bool:
-        return bool(self._moves) and self._moves[0] == (kind, candidate)
+        return bool(self._moves) and (self._moves[0].kind, self._moves[0].candidate or 0) == (kind, candidate)
+
+    def steered(self) -> Event | None:
+        """Returns what a person did, where that comes next; a person's candidate waits for its turn of admission as well."""
+        move = self._moves[0] if self._moves else None
+        mine = move is not None and (
+            move.kind == "steered" or (move.kind == "added" and self.admission() == move.candidate)
+        )
+        return move if mine else None
 
     def done(self, kind: str, candidate: int) -> None:
         if self.is_next(kind, candidate):

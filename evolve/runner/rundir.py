@@ -29,6 +29,11 @@ class RunRef:
     created_at: float = 0.0
     folder: Path | None = None
 
+    @property
+    def place(self) -> str:
+        """The word by which the run is found from anywhere."""
+        return str(self.folder) if self.folder else f"{self.database}#{self.run_id}"
+
     def open(self) -> Store:
         """Opens the run's database; a password comes from EVOLVE_DATABASE_URL, never from the file."""
         given = os.environ.get("EVOLVE_DATABASE_URL", "")
@@ -62,9 +67,9 @@ def discard(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def write(folder: Path, ref: RunRef, version: str) -> None:
+def write(folder: Path, ref: RunRef, version: str, came_from: str = "") -> None:
     """Puts run.json in place, whole or not at all. Raises RunError where another run was faster."""
-    content = {**asdict(ref), "folder": str(ref.folder), "evolve": version}
+    content = {**asdict(ref), "folder": str(ref.folder), "evolve": version} | ({"from": came_from} if came_from else {})
     temporary = folder / f".{FILE}-{os.getpid()}"
     try:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

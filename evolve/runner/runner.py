@@ -24,9 +24,12 @@ from evolve.runner.calls import OutOfMoney
 from evolve.runner.evaluator import Evaluator
 from evolve.runner.inbox import Inbox
 from evolve.runner.meter import Meter
-from evolve.runner.pending import InFlight, Proposed, outcome_of
+from evolve.runner.pending import HUMAN, InFlight, Proposed, outcome_of
 from evolve.runner.proposals import Proposals, needed
 from evolve.runner.replay import Order
+from evolve.runner.setup import Founder
+from evolve.runner.steering import Steering
+from evolve.runner.tries import Tries
 from evolve.search import Search
 from evolve.search.randomness import draw_seed
 from evolve.types import (
@@ -43,6 +46,7 @@ from evolve.types import (
 
 HEARTBEAT_S = 5.0
 PAUSE_AFTER = 5  # so many infra or evaluator faults in a row pause the run
+HELD = "by 'evolve steer'; 'evolve steer RUN go' goes on"
 CACHED = 1024  # candidates kept in memory for prompts
 
 
@@ -125,6 +129,13 @@ class Runner:
         self._evaluations: set[asyncio.Task[None]] = set()
         self._faults = 0
         self._draining = False
+        self.held = False  # a person paused the run
+        self._steering = Steering(self, self._write)
+        tries = Tries(
+            problem=problem, writer=writer, write=self._write, proposals=self.proposals, in_flight=self._in_flight,
+            tries=provider.tries, test=lambda *draft: self._tests.append(self._try(*draft)),
+        )  # fmt: skip
+        self._inbox = Inbox(store, writer.run_id, {"try": tries.take, "steer": self._steering.take})
         self._done = asyncio.Event()
         self.fault: BaseException | None = None  # a fault in Evolve itself, for --debug
 
@@ -133,10 +144,9 @@ class Runner:
     async def run(self) -> str:
         """Runs to the end; returns the run's state (finished, interrupted, paused, failed)."""
         heart, inbox = asyncio.create_task(self._beat()), set[asyncio.Task[None]]()
-        self._start(inbox, self._read_inbox())
         try:
             self._take_up()
-            self._pump()
+            self._start(inbox, self._read_inbox())
             await self._done.wait()
         finally:
             self._done.set()  # what ends from here on starts nothing
@@ -163,27 +173,79 @@ class Runner:
     def wall_s(self) -> float:
         return self._wall_before + self._clock() - self._began
 
+    # ------------------------------------------------------------ steering
+
+    @property
+    def repeats(self) -> bool:
+        """Says whether the run follows a record."""
+        return self._order is not None
+
+    def hold(self, held: bool) -> Change:
+        """Starts nothing new until it is told to go on; the lease stays. Raises RunError where that changes nothing."""
+        if self._draining or self.held == held:
+            raise RunError("the run is ending" if self._draining else f"the run is {'' if held else 'not '}paused")
+        self.held = held
+        return self.writer.run_columns(state="paused" if held else "running", reason=HELD if held else "")
+
+    def allow(self, budget: Budget) -> Change:
+        """Goes on with another budget, which a resume keeps. Raises RunError where the run is ending."""
+        if self.state != "running":
+            raise RunError("the run is ending; give the budget to 'evolve resume'")
+        self.budget = budget
+        self.calls.allow(budget, again=not self._draining)
+        config = self.store.run(self.writer.run_id)["config"]
+        limits = {name: getattr(budget, name) for name in Budget.__dataclass_fields__}
+        return self.writer.run_columns(config={**config, "budget": {**config["budget"], **limits}})
+
+    def add(self, files: Files, title: str, island: int) -> tuple[int, list[Change]]:
+        """Takes in a person's candidate, to be evaluated like any."""
+        candidate, proposed = self.search.add(HUMAN, [island]), Proposed(files=files, title=title)
+        self._admitted += 1
+        columns = self.proposals.added(candidate, proposed)
+        changes = [
+            self.writer.candidate(candidate, HUMAN, island=island),
+            self.writer.log([*self.search.take_events(), self._proposed_event(candidate, proposed)]),
+            self.writer.files(candidate, files, title=title, **columns),
+        ]
+        self._in_flight[candidate] = InFlight(settled=True)
+        self._enter(candidate, self._in_flight[candidate], proposed)
+        return candidate, changes
+
+    def recorded(self, candidate: int) -> Candidate:
+        """Returns a candidate of the record that is followed."""
+        assert self._order is not None
+        return self._order.candidate(candidate)
+
+    def _follow(self) -> None:
+        """Repeats what a person did in the record, where that comes next."""
+        while self._order is not None and (event := self._order.steered()) is not None:
+            self._steering.repeat(event)
+            self._order.done(event.kind, event.candidate or 0)
+            if event.candidate:
+                self._order.admitted(event.candidate)
+                self._admit_answers()
+
     # ------------------------------------------------------------ initial programs
 
-    def found(self, evaluations: Sequence[tuple[Files, Evaluation]]) -> None:
-        """Enters the initial programs, already evaluated: program i founds the islands i, i + k, i + 2k, ...
+    def found(self, evaluations: Sequence[tuple[Founder, Evaluation]]) -> None:
+        """Enters the first programs, already evaluated: of k initial ones i founds the islands i, i + k, i + 2k, ...
 
-        Of more programs than islands, those that are left join them in turn. All in one transaction: a run has its initial
-        programs, or is as empty as a new one.
+        Of more programs than islands those that are left join them in turn, as do those of earlier runs. All in one
+        transaction: a run has its first programs, or is as empty as a new one.
         """
         changes = []
-        for index, (files, evaluation) in enumerate(evaluations):
-            count = len(self.search.islands)
-            islands = list(range(index, count, len(evaluations))) or [index % count]
-            candidate = self.search.add("initial", islands)
-            title = "initial program" if len(evaluations) == 1 else f"initial program {index + 1}"
+        count, initials = len(self.search.islands), sum(founder.origin == "initial" for founder, _ in evaluations)
+        for index, (founder, evaluation) in enumerate(evaluations):
+            files, title, warm = founder.files, founder.title, index - initials
+            islands = [warm % count] if warm >= 0 else list(range(index, count, initials)) or [index % count]
+            candidate = self.search.add(founder.origin, islands)
             proposed = Proposed(files=files, title=title)
             self._in_flight[candidate] = InFlight(proposed=proposed)
             for outcome in evaluation.stages:
                 if not outcome.replicate:
                     self.asks.remember(outcome.stage, outcome.curve)
             changes += [
-                self.writer.candidate(candidate, "initial", island=islands[0]),
+                self.writer.candidate(candidate, founder.origin, island=islands[0]),
                 self.writer.log([self._proposed_event(candidate, proposed)]),
                 self.writer.files(candidate, files, title=title, **self.proposals.found(candidate, files)),
                 *(self._stage(candidate, outcome) for outcome in evaluation.stages),
@@ -207,7 +269,7 @@ class Runner:
                 self.calls.end()  # what waits to try again does not
         except Exception as error:  # noqa: BLE001 - called by the loop, where nobody would see it
             self._fail(error)
-        if not self._proposals and not self._evaluations:
+        if not self._proposals and not self._evaluations and not self._paused:
             self._end()
 
     def _end(self) -> None:
@@ -234,10 +296,14 @@ class Runner:
         # what a record's calls used is not spent again
         return reached if self._order is None else [name for name in reached if name not in ("usd", "tokens")]
 
+    @property
+    def _paused(self) -> bool:
+        return self.held and not self._draining
+
     def _may_ask(self) -> bool:
         if self._order is not None and not self._order.is_next("asked", self.search.size + 1):
             return False
-        return not self._draining and self.search.may_ask() and not self._limits_reached()
+        return not self._draining and not self.held and self.search.may_ask() and not self._limits_reached()
 
     def _affordable(self) -> bool:
         """Says whether calls may start for what was asked: the budget of candidates bounds only the asking."""
@@ -261,6 +327,7 @@ class Runner:
             self._requests.append(request)
         if self._order is not None:
             self._order.done("asked", request.id)
+            self._follow()
         columns = {name: getattr(request, name) for name in ("island", "operator", "parent")}
         self._write(
             self.writer.log(self.search.take_events()),
@@ -272,7 +339,9 @@ class Runner:
         while self._may_ask() and (self._sequenced or self._has_room()):
             self._ask()
         slots = self.provider.concurrency
-        while self._requests and len(self._proposals) < slots and not self._draining and self._affordable():
+        while (
+            self._requests and len(self._proposals) < slots and not (self._draining or self.held) and self._affordable()
+        ):
             self._start(self._proposals, self._propose(self._requests.popleft()))
 
     @property
@@ -286,7 +355,7 @@ class Runner:
         return asked < self.provider.concurrency and len(self._tests) + len(self._backlog) < self.evaluator.queue
 
     def _start_evaluations(self) -> None:
-        while (self._tests or self._backlog) and len(self._evaluations) < self.evaluator.slots:
+        while not self._paused and (self._tests or self._backlog) and len(self._evaluations) < self.evaluator.slots:
             if self._tests:
                 self._start(self._evaluations, self._tests.popleft())
             else:
@@ -314,6 +383,7 @@ class Runner:
         told = True
         while told:
             told = False
+            self._follow()
             while self._sequenced and self._may_ask():
                 self._ask()
             ended = bool(self._limits_reached()) or self.state == "finished"
@@ -438,7 +508,7 @@ class Runner:
 
     async def _evaluate(self, candidate: int) -> None:
         flight = self._in_flight[candidate]
-        assert flight.request is not None and flight.proposed is not None
+        assert flight.proposed is not None
         if flight.durable is not None:
             await flight.durable
         with self.evaluator_meter.occupied():
@@ -446,7 +516,7 @@ class Runner:
                 self.problem,
                 flight.proposed.files,
                 candidate=candidate,
-                thresholds=flight.request.thresholds,
+                thresholds=flight.request.thresholds if flight.request else {},  # a person's runs through all stages
                 draw_seed=draw_seed(self.search.seed, candidate),
                 done=[o for o in flight.measured if o.replicate < self._replicates(o.stage)],
                 on_stage=lambda outcome: self._measured(candidate, outcome),
@@ -565,6 +635,20 @@ class Runner:
             self._order.done("told", candidate)
         self._remember(candidate, evaluation, behaviour.get("behaves_as"))
         self._watch(candidate, evaluation, before)
+        return self._kept(candidate, evaluation, behaviour)
+
+    def retold(self, candidate: int, files: Files, evaluation: Evaluation, revision: int) -> list[Change]:
+        """Tells the search what a stored candidate comes to in a new revision; returns what the population is to keep of it."""
+        behaviour = self._behaviours.of(candidate, evaluation)
+        told: dict[str, Any] = {"status": evaluation.status.value, "score": evaluation.score, "revision": revision}
+        told |= {"stage_scores": confirm.stage_scores(evaluation), **facts(self.problem, files, evaluation)}
+        self.search.enter("reevaluated", {**told, "behaves_as": behaviour.get("behaves_as")}, candidate)
+        self.spent.evaluations += len(evaluation.stages)
+        stages = [self._stage(candidate, outcome) for outcome in evaluation.stages]
+        return [*stages, *self._kept(candidate, evaluation, behaviour)]
+
+    def _kept(self, candidate: int, evaluation: Evaluation, behaviour: Mapping[str, Any]) -> list[Change]:
+        """Returns what the population keeps of what was just told."""
         columns = {
             "status": evaluation.status.value,
             "score": evaluation.score,
@@ -655,13 +739,9 @@ class Runner:
             self._pump()  # a budget of seconds may have been reached
 
     async def _read_inbox(self) -> None:
-        if self.provider.tries:
-            inbox = Inbox(
-                problem=self.problem, writer=self.writer, write=self._write, proposals=self.proposals,
-                in_flight=self._in_flight, tries=self.provider.tries,
-                test=lambda *draft: self._tests.append(self._try(*draft)),
-            )  # fmt: skip
-            await inbox.watch(self._pump)
+        await self._inbox.read()
+        self._pump()
+        await self._inbox.watch(self._pump)
 
     def _progress(self) -> Change:
         meters = {"llm": self.llm_meter, "judges": self.judge_meter, "evaluators": self.evaluator_meter}
@@ -692,6 +772,7 @@ class Runner:
 
     def _pause(self, reason: str | None) -> None:
         """Keeps it that no model answers, or that one does again; the run waits."""
+        reason = reason or (HELD if self._paused else None)
         self._write(self.writer.run_columns(state="paused" if reason else "running", reason=reason or ""))
 
     def _stop(self, state: str, reason: str) -> None:

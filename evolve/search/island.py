@@ -63,6 +63,8 @@ class Island:
         if key not in self._ranking:
             return False
         self._ranking.remove(key)
+        if key[2] in self.recent:
+            self.recent.remove(key[2])
         self.pool.remove(key[2])
         if self.grid is not None:
             self.grid.remove(key[2])

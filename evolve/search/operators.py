@@ -41,6 +41,12 @@ class WeightedOperators:
             folded[into] = folded.get(into, 0.0) + weight
         return WeightedOperators(weights=folded)
 
+    def weighing(self, name: str, weight: float) -> WeightedOperators:
+        """Returns a selector with another weight of one of its operators. Raises UsageError for one that it lacks."""
+        if name not in self.weights:
+            raise UsageError(f"weight {name}: not an operator of this run, which has {', '.join(self.weights)}")
+        return WeightedOperators(weights={**self.weights, name: weight})
+
     def may_draw(self, name: str) -> bool:
         """Says whether an operator can be drawn at all."""
         return self.weights.get(name, 0.0) > 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -22,6 +23,7 @@ from evolve.search.randomness import generator
 from evolve.search.reset import NOBODY, ResetWeakest
 from evolve.search.selectors import MapElites, ParentSelector
 from evolve.search.stagnation import EXPLORE, FORMULATION, TUNE, Stagnation
+from evolve.search.steered import Said, Steered
 from evolve.search.thresholds import Rule, Thresholds
 from evolve.types import Event, ProposalRequest, Reevaluate, Request, Status, TuneRequest
 
@@ -110,6 +112,7 @@ class Search:
         self.asked = 0
         self.told = 0
         self._thresholds = Thresholds(rules or {})
+        self.steered = Steered()
         self._events: list[Event] = []
         self._seq = 0
         self._since_migration = 0
@@ -175,6 +178,10 @@ class Search:
     def proposed_seq(self, candidate: int) -> int:
         """Returns the place in the log that was kept for an open candidate's `proposed` event: right behind its asking."""
         return self._open[candidate] + 1
+
+    def said(self, candidate: int) -> Said:
+        """Returns the hints and bans that held when an open candidate was asked."""
+        return self.steered.at(self._open[candidate])
 
     def knew(self, candidate: int, other: int) -> bool:
         """Says whether another one had been told when an open candidate was asked."""
@@ -262,6 +269,10 @@ class Search:
         """Takes in the outcome of a TuneRequest (`tuned`) or a Reevaluate (`reevaluated`): the candidate's score changes, and
         with it what `facts` names of a Member's fields."""
         self._decide(kind, candidate, {"status": status.value, "score": score, **facts})
+
+    def enter(self, kind: str, data: Mapping[str, Any], candidate: int | None = None) -> None:
+        """Takes in what was decided elsewhere: a person's word (`steered`), new scores (`reevaluated`)."""
+        self._decide(kind, candidate, dict(data))
 
     def _decide(self, kind: str, candidate: int | None, data: dict[str, Any]) -> int:
         event = Event(seq=self._seq + 1, kind=kind, candidate=candidate, data=data)
@@ -357,6 +368,12 @@ class Search:
             self._founding[event.candidate or NONE] = tuple(data["islands"])
         elif kind in ("tuned", "reevaluated"):
             self._rescore(event.candidate or NONE, data)
+        elif kind == "rescoring":
+            self._thresholds.clear()
+            for candidate in data["unranked"]:
+                self._rescore(candidate, {"status": kind})
+        elif kind == "steered":
+            self._apply_steered(event)
         elif kind == "migrated":
             self._since_migration = 0
             for _, target, ids in data["moves"]:
@@ -460,6 +477,13 @@ class Search:
         score = self._score[parent]
         return score == score and 2 * island.rank(self.key(parent)) < len(island)
 
+    def _apply_steered(self, event: Event) -> None:
+        self.steered.apply(event.seq, event.data)
+        if event.data["do"] == "weight":
+            with suppress(UsageError):  # a run that goes on with another model may lack the operator
+                operators = self.strategy.operators.weighing(event.data["name"], event.data["value"])
+                self.strategy = replace(self.strategy, operators=operators)
+
     def _known(self, candidate: int, data: Mapping[str, Any]) -> Member:
         """Keeps an ok candidate's score; returns it as a member."""
         self._score[candidate] = score = float(data["score"])
@@ -486,7 +510,11 @@ class Search:
     def _rescore(self, candidate: int, data: Mapping[str, Any]) -> None:
         old, known = self.key(candidate), self._member(candidate)
         same = {name: getattr(known, name) for name in ("vector", "objectives", "features", "size", "violation")}
-        homes = [island for island in self.islands if island.remove(old)]
+        scored = self._score[candidate] == self._score[candidate]
+        homes = [island for island in self.islands if scored and island.remove(old)]
+        if not scored and self._island[candidate] >= 0:
+            homes = [self.islands[self._island[candidate]]]
+        self._thresholds.observe(data.get("stage_scores", {}))
         if data["status"] == Status.OK:
             member = self._known(candidate, {**same, **data})
             for island in homes:

@@ -55,6 +55,11 @@ class Thresholds:
             if stage in self._recent:
                 self._recent[stage].append(score)
 
+    def clear(self) -> None:
+        """Forgets all scores: they were of another problem."""
+        for recent in self._recent.values():
+            recent.clear()
+
     def now(self) -> dict[str, float]:
         """Returns stage -> least score, for the stages that have one yet."""
         return {stage: least for stage, rule in self._rules.items() if (least := self._least(stage, rule)) is not None}

@@ -109,7 +109,7 @@ def cpu_ms_per_candidate(folder: Path, candidates: int) -> dict[str, float]:
         )
         writer.start()
         first = await Instant().evaluate(setup.problem, setup.problem.initials[0], on_stage=lambda outcome: None)
-        runner.found([(setup.problem.initials[0], first)])
+        runner.found([(setup.founders[0], first)])
         before = time.process_time()
         await runner.run()
         return time.process_time() - before

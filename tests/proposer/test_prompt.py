@@ -434,3 +434,14 @@ def test_a_line_that_the_parent_has_again_is_pointed_out_in_its_block():
 def test_a_constant_with_another_value_was_not_deleted():
     parent, *ancestors = chain("spacing = 0.28\n", "spacing = 0.3\n", "}\n\nshort = 1\n")
     assert "deleted" not in dict(prompt(parent=parent, ancestors=ancestors).blocks)
+
+
+def test_hints_are_dropped_last_and_bans_never():
+    said = {"hints": ["try rows"], "bans": ["import os", "/eval/"]}
+    whole, small = (
+        build(PROBLEM, operator="diff", parent=PARENT, inspirations=[], tried=[], budget_tokens=n, **said)
+        for n in (12_000, 10)
+    )
+    assert [name for name, _ in whole.blocks][:3] == ["problem", "knowledge", "hints"]
+    assert not {"hints", "knowledge"} & {name for name, _ in small.blocks}
+    assert "may be `import os`." in small.user and "may match `/eval/`." in small.user
