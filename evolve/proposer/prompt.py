@@ -26,6 +26,7 @@ ARTIFACTS_NAMED = 20
 ARTIFACTS_CHARS = 6000  # of all texts that an evaluation left; of each there are Artifact.HEAD at most
 TRIED = 5  # the newest that are left of a long list
 RESTORED = 5
+SLASHES = (".cpp", ".cc", ".c", ".rs", ".go", ".js", ".ts", ".cu", ".java")  # where a comment begins with them
 LANGUAGES = {"py": "python", "cpp": "cpp", "rs": "rust", "js": "javascript", "ts": "typescript", "md": "markdown"}
 
 
@@ -40,18 +41,19 @@ def build(
     seed: tuple[int, ...] = (),
     timed: bool = True,
     budget_tokens: int = 12_000,
+    tunes: bool = False,
 ) -> Prompt:
     """Returns the prompt for one proposal, of at most `budget_tokens` (estimated) beyond the parent's own files.
 
-    `parent` is None for the operator `initial`; `ancestors` are the parent's parent, its parent and so on; without `timed`
-    no measured time is shown. The prompt's operator is another one than asked for where that has nothing to work on:
-    crossover without a second parent is rewrite, functions without functions is diff.
+    `parent` is None for the operator `initial`; `ancestors` are the parent's parent, its parent and so on; without `timed` no
+    measured time is shown; with `tunes` constants are to be marked. The prompt's operator is another one than asked for where
+    that has nothing to work on: crossover without a second parent is rewrite, functions without functions is diff.
     """
     others = _distinct(inspirations, parent)
     operator = _usable(problem, operator, parent, others)
     if operator == "crossover":
         others = others[:1]
-    facts = _Facts(problem, operator, parent, others, tried, ancestors, timed)
+    facts = _Facts(problem, operator, parent, others, tried, ancestors, timed, tunes)
     system = render("system", {})
     own = sum(len(text.rstrip()) for text in parent.files.values()) if parent else 0
     blocks = fitted(facts.blocks(budget_tokens), TOKEN_CHARS * budget_tokens + own - len(system))
@@ -131,6 +133,7 @@ class _Facts:
     tried: Sequence[Candidate]
     ancestors: Sequence[Candidate]
     timed: bool
+    tunes: bool = False
 
     def blocks(self, budget_tokens: int) -> list[Block]:
         """Returns the blocks in their order; docs/prompts.md explains their ranks."""
@@ -140,7 +143,7 @@ class _Facts:
             Block(name="knowledge", forms=(knowledge, ""), rank=8),
             *(self._inspiration(place, candidate) for place, candidate in enumerate(self.others)),
             *(self._of_parent(self.parent) if self.parent else ()),
-            Block(name="answer", forms=(_answer(self.problem, self.operator, self.parent, self.others),)),
+            Block(name="answer", forms=(_answer(self.problem, self.operator, self.parent, self.others, self.tunes),)),
         ]
         return [block for block in found if block.forms[0]]
 
@@ -331,7 +334,7 @@ def _fenced(path: str, text: str, named: bool) -> str:
     return f"{heading}{ticks}{LANGUAGES.get(path.rpartition('.')[2], '')}\n{text.rstrip()}\n{ticks}"
 
 
-def _answer(problem: Problem, operator: str, parent: Candidate | None, others: Sequence[Candidate]) -> str:
+def _answer(problem: Problem, operator: str, parent: Candidate | None, others: Sequence[Candidate], tunes: bool) -> str:
     several = len(problem.edit) > 1
     named = ", its path in the line above" if several else ""
     functions = _functions(problem, parent) if parent else ""
@@ -339,7 +342,7 @@ def _answer(problem: Problem, operator: str, parent: Candidate | None, others: S
     blocks = render("form_blocks", {"path_line": "path/of/the/file\n" if several else ""})
     by_name = render("form_functions", {"named": named, "functions": functions})
     values = {
-        "limits": "\n".join(_limits_of(problem, operator, parent)),
+        "limits": "\n".join([*_limits_of(problem, operator, parent), *([_marks(problem)] if tunes else [])]),
         "files": files,
         "blocks": blocks,
         "functions_form": by_name,
@@ -371,6 +374,10 @@ def _limits_of(problem: Problem, operator: str, parent: Candidate | None) -> lis
             "Only lines between the EVOLVE-BLOCK-START and EVOLVE-BLOCK-END markers may change; keep the markers."
         )
     return [*limits, _contract(problem, first=parent is None)]
+
+
+def _marks(problem: Problem) -> str:
+    return render("tune", {"sign": "//" if problem.edit[0].endswith(SLASHES) else "#"})
 
 
 def _contract(problem: Problem, first: bool) -> str:

@@ -15,6 +15,7 @@ from evolve.search.islands import ResetWeakest, Ring
 from evolve.search.randomness import generator
 from evolve.search.selectors import InspirationSelector, OperatorSelector, ParentSelector
 from evolve.search.thresholds import Rule, Thresholds
+from evolve.search.tuning import Gains, Tuning
 from evolve.types import Event, ProposalRequest, Reevaluate, Request, Status, TuneRequest
 
 FIXABLE = (Status.INVALID, Status.CRASH, Status.TIMEOUT, Status.MEMORY, Status.LIMIT, Status.BUILD_FAILED)
@@ -25,7 +26,7 @@ NONE = 0  # ids count from 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strategy:
-    """How the search chooses: one YAML group (`selection`). `migration` and `reset` may be None.
+    """How the search chooses: one YAML group (`selection`). `migration`, `reset` and `tuning` may be None.
 
     `islands` None means one per 100 candidates of the budget, at least 1 and at most 8.
     """
@@ -35,6 +36,7 @@ class Strategy:
     operators: OperatorSelector
     migration: Ring | None = None
     reset: ResetWeakest | None = None
+    tuning: Tuning | None = None
     islands: int | None = None
 
     def __post_init__(self) -> None:
@@ -84,6 +86,7 @@ class Search:
         self.asked = 0
         self.told = 0
         self._thresholds = Thresholds(rules or {})
+        self._gains = Gains()
         self._events: list[Event] = []
         self._seq = 0
         self._since_migration = 0
@@ -169,6 +172,7 @@ class Search:
             inspirations=inspirations,
             tried=self._tried(parent) if parent else (),
             thresholds=self._thresholds.now(),
+            tune=self._tune(candidate, island),
         )
         self._decide("asked", candidate, request_data(request))
         return request
@@ -187,6 +191,13 @@ class Search:
             inspirations = (self._parent[parent],) if self._parent[parent] else ()
         return parent, inspirations, operator
 
+    def _tune(self, candidate: int, island: Island) -> dict[str, Any] | None:
+        tuning = self.strategy.tuning
+        if tuning is None:
+            return None
+        median = self._score[island.at(len(island) // 2)] if len(island) else None
+        return tuning.plan(median, self._gains, generator(self.seed, "tune", candidate))
+
     def tell(
         self,
         candidate: int,
@@ -195,11 +206,15 @@ class Search:
         stage_scores: Mapping[str, float],
         vector: Sequence[float] = (),
         behaves_as: int | None = None,
+        tuned: Mapping[str, Any] | None = None,
     ) -> None:
         """Takes in a candidate's outcome; migrations and resets that fall due follow as events of their own.
 
-        `vector` has its score on each instance, `behaves_as` is who had the same metrics on each.
+        `vector` has its score on each instance, `behaves_as` is who had the same metrics on each. `tuned` says what became of
+        its tuning, if there was one: an event of its own right before.
         """
+        if tuned is not None:
+            self._decide("tuned", candidate, dict(tuned))
         told: dict[str, Any] = {"status": status.value, "score": score, "stage_scores": dict(stage_scores)}
         told |= {"vector": list(vector), "behaves_as": behaves_as}
         self._decide("told", candidate, told)
@@ -207,7 +222,7 @@ class Search:
         self._reset_if_due(candidate)
 
     def told_again(self, candidate: int, kind: str, status: Status, score: float | None) -> None:
-        """Takes in the outcome of a TuneRequest (`tuned`) or a Reevaluate (`reevaluated`): the candidate's score changes."""
+        """Takes in the outcome of a Reevaluate (`reevaluated`): the candidate's score changes."""
         self._decide(kind, candidate, {"status": status.value, "score": score})
 
     def _decide(self, kind: str, candidate: int | None, data: dict[str, Any]) -> int:
@@ -265,7 +280,9 @@ class Search:
             self._extend(data["islands"][0] if data["islands"] else -1, NONE)
             self._open[event.candidate or NONE] = event.seq
             self._founding[event.candidate or NONE] = tuple(data["islands"])
-        elif kind in ("tuned", "reevaluated"):
+        elif kind == "tuned":
+            self._gains.observe(data)
+        elif kind == "reevaluated":
             self._rescore(event.candidate or NONE, data)
         elif kind == "migrated":
             self._since_migration = 0
