@@ -1,7 +1,7 @@
 """Measures tuning: `python -m tests.benchmarks.tuning [--problem NAME] [--seeds 10] [--candidates 200] [--json]`.
 
 Each seed runs the problem with tuning, by the offline proposer, and then without, until it has used as many evaluations. The
-difference of the best scores (higher is better) is given with the 95 % interval of a bootstrap over the pairs of runs; where the
+difference of the best scores (higher is better) comes with the 95 % interval of a bootstrap over the pairs of runs; where the
 problem has a hold-out, so is that of the scores there.
 """
 

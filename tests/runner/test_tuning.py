@@ -57,6 +57,7 @@ async def test_a_promising_candidate_becomes_its_tuned_text(tmp_path):
     assert shown["files"] == {"initial.py": source(data["vector"][0])} and shown["score"] == -abs(
         data["vector"][0] - 6.0
     )
+    assert shown["tuned"]["after"] == shown["score"]
     trials = store_of(run).trial_rows(RUN)
     assert [(row["candidate"], row["number"]) for row in trials] == [(candidate, n) for n in range(TRIALS)]
     assert max(row["score"] for row in trials) == shown["score"]
