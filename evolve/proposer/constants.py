@@ -8,11 +8,10 @@ from __future__ import annotations
 import ast
 import math
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from evolve.source import FAULTS, regions
+from evolve.source import FAULTS, parsed, regions
 from evolve.types import Files
 
 MOST = 32  # constants of a candidate; the first ones
@@ -158,9 +157,7 @@ def _numbers(path: str, text: str, lines: Iterable[int]) -> Iterator[Constant]:
 def _literals(path: str, text: str) -> Iterator[Constant]:
     """Yields the numbers of a Python text in order: none of annotations, indices, patterns and f-strings."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(text)
+        tree = parsed(text)
     except FAULTS:
         return
     if "\r" in text.replace("\r\n", "\n") or "\f" in text:
