@@ -497,10 +497,16 @@ class Runner:
             self.problem.tune.stage,
             evaluation,
             method=tune["method"],
-            most=tune["evaluations"] if self._order is None else self._order.trials.get(candidate, 0),
+            most=self._most_trials(candidate, flight, tune["evaluations"]),
             rng=generator(self.search.seed, "tuning", candidate),
             stored=flight.trials,
         )
+
+    def _most_trials(self, candidate: int, flight: InFlight, planned: int) -> int:
+        """Returns how many trials a tuning has: those of the record, or those made before its best text was evaluated."""
+        if self._order is not None:
+            return self._order.trials.get(candidate, 0)
+        return len(flight.trials) if flight.measured_tuned else planned
 
     def _tune(self, candidate: int, flight: InFlight, tuning: Tuning) -> None:
         """Goes on with a tuning where its last batch has ended: by the next one, by its best text, or not at all."""
@@ -594,7 +600,7 @@ class Runner:
         before = self.search.best
         flight = self._in_flight[candidate]
         tuning = flight.tuning
-        tuned = None if tuning is None else tuning.facts(evaluation)
+        tuned = tuning.facts(evaluation) if tuning is not None and tuning.trials else None
         self.spent.evaluations += len(evaluation.stages) + flight.tested
         behaviour = self._behaviours.of(candidate, evaluation)
         self.search.tell(

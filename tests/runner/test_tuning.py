@@ -14,8 +14,9 @@ from evolve.llm.scripted import Scripted
 from evolve.proposer import Proposing
 from evolve.runner.budget import Budget
 from evolve.runner.replay import RECORDED
+from evolve.runner.tuning import is_promising
 from evolve.search.tuning import Tuning
-from evolve.types import Prompt, StageOutcome, Status
+from evolve.types import Evaluation, Prompt, StageOutcome, Status
 from tests.runner.driving import RUN, STRATEGY, Case, Judging, Slow, rewrite, source, store_of, value_of
 from tests.runner.driving import case as plain
 from tests.runner.test_replay import replayed
@@ -185,3 +186,53 @@ async def test_equal_runs_are_equal_at_any_number_of_slots(tmp_path):
         await run.start()
     assert runs[0].export() == runs[1].export()
     assert Counter(data["method"] for data in tuned(runs[0]).values()).total() > 2
+
+
+async def test_a_run_stopped_while_it_tunes_settles_with_what_there_is_and_goes_on(tmp_path):
+    def judge(text: str) -> list[StageOutcome]:
+        if value_of(text) not in (0.0, 3.0):
+            run.screen.runner.drain()
+        return outcomes(text)
+
+    run = case(tmp_path, 3, lambda prompt, call: rewrite(3.0), evaluator=Judging(1, judge))
+    assert (await run.start()).state == "interrupted"
+    assert run.status()["candidates"]["in_flight"] == 0
+    assert 0 < tuned(run)[2]["trials"] < TRIALS
+
+
+async def test_a_best_text_that_was_being_evaluated_stands_though_a_resume_could_try_more(tmp_path):
+    copies: list[Case] = []
+
+    def judge(text: str) -> list[StageOutcome]:
+        runner = run.screen.runner
+        if value_of(text) not in (0.0, 3.0):
+            runner.drain()
+            if (2, 1) in run.evaluator.measured:  # the second look at it: the writer is about to have its stages
+                while len(store_of(run).evaluation_rows_aside(RUN, 2)) < 2:
+                    pass
+                copies.append(run.snapshot(tmp_path / "killed"))
+        return outcomes(text)
+
+    run = case(tmp_path / "whole", 1, [rewrite(3.0)], evaluator=Judging(1, judge), seed=2)
+    await run.start()
+    [copy] = copies
+    copy.evaluator, copy._run = Judging(1, outcomes), None
+    await copy.resume()
+    assert copy.evaluator.tested == [] and tuned(copy) == tuned(run)
+
+
+@pytest.mark.parametrize(
+    ("tune", "score", "is_new", "promising"),
+    [
+        ({"above": 1.0, "novel": False}, 1.0, True, False),
+        ({"above": 1.0, "novel": False}, 1.5, False, True),
+        ({"above": 1.0, "novel": True}, 0.5, True, True),
+        ({"above": 1.0, "novel": True}, 0.5, False, False),
+        ({"above": None, "novel": False}, 0.5, False, True),
+        (None, 9.0, True, False),
+    ],
+)
+def test_what_is_promising(tune, score, is_new, promising):
+    evaluation = Evaluation(status=Status.OK, score=score)
+    assert is_promising(tune, evaluation, lambda: is_new) == promising
+    assert not is_promising(tune, replace(evaluation, status=Status.SUSPECT, score=None), lambda: is_new)
