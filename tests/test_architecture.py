@@ -23,7 +23,6 @@ LAYERS = [
     {"evolve.errors"},
 ]  # from above; who shares a layer may import one another
 HOMES = {
-    "cma": ("evolve/search/tuners.py",),
     "ray": ("evaluators/ray_pool.py",),
     "litellm": ("evolve/llm/",),
     "xllamacpp": ("evolve/llm/",),

@@ -30,6 +30,7 @@ from evolve.runner.replay import Order
 from evolve.runner.tuning import Tuning, Values, is_promising
 from evolve.search import Search
 from evolve.search.randomness import draw_seed, generator
+from evolve.search.tuners import load
 from evolve.types import (
     Candidate,
     Completion,
@@ -440,7 +441,7 @@ class Runner:
         evaluation = await self._run_through(candidate, flight, flight.proposed.files, flight.measured)
         if candidate in self.asks.cut:
             return
-        flight.tuning = self._tuning(candidate, flight, evaluation)
+        flight.tuning = await self._tuning(candidate, flight, evaluation)
         if flight.tuning is None:
             flight.result = evaluation
         else:
@@ -481,7 +482,7 @@ class Runner:
 
     # ------------------------------------------------------------ tuning
 
-    def _tuning(self, candidate: int, flight: InFlight, evaluation: Evaluation) -> Tuning | None:
+    async def _tuning(self, candidate: int, flight: InFlight, evaluation: Evaluation) -> Tuning | None:
         """Returns the tuning of a candidate that is worth it and has constants."""
         tune = flight.request.tune if flight.request is not None else None
 
@@ -491,6 +492,7 @@ class Runner:
 
         if tune is None or flight.proposed is None or not is_promising(tune, evaluation, is_new):
             return None
+        await asyncio.to_thread(load, tune["method"])
         return Tuning.begun(
             flight.proposed.files,
             self.problem.edit,

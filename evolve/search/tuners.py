@@ -6,6 +6,7 @@ CMA-ES: Hansen 2016, arXiv:1604.00772, by the `cma` package.
 
 from __future__ import annotations
 
+import importlib
 import math
 import warnings
 from collections.abc import Sequence
@@ -13,13 +14,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from evolve.source import PARSING
+
 Point = tuple[float, ...]
 METHODS = ("hill", "cma")
-STEP, GROWTH, TARGET = (
-    0.15,
-    1.5,
-    0.25,
-)  # of hill climbing: first step, its change, the share of successes at which it stays
+STEP, GROWTH = 0.15, 1.5  # of hill climbing: the first step, and its change with a success
+TARGET = 0.25  # the share of batches with a success at which the step stays
 FEW = 1.5  # coordinates that a step changes on average
 SIGMA = 0.1  # of CMA-ES
 CMA_POPULATION = 6
@@ -67,7 +67,8 @@ class CMA:
     """CMA-ES within the unit cube. It sees ranks alone, so that a failure is just the worst."""
 
     def __init__(self, start: Point, rng: np.random.Generator):
-        self._strategy = _cma()(
+        load("cma")
+        self._strategy = importlib.import_module("cma").CMAEvolutionStrategy(
             list(start),
             SIGMA,
             {
@@ -88,11 +89,12 @@ class CMA:
         self._strategy.tell(self._batch, [float(sum(other > score for other in scores)) for score in scores])
 
 
-def _cma() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it wants matplotlib for its plots
-        from cma import CMAEvolutionStrategy
-    return CMAEvolutionStrategy
+def load(method: str) -> None:
+    """Imports what a method needs. The first time that takes seconds: to be called in a thread where others wait."""
+    if method == "cma":
+        with PARSING:  # which guards the filters of warnings
+            warnings.filterwarnings("ignore", module="cma")  # it wants matplotlib for its plots
+        importlib.import_module("cma")
 
 
 def tuner(method: str, start: Point, score: float, rng: np.random.Generator) -> Tuner:
