@@ -34,12 +34,14 @@ from evolve.proposer import Proposing
 from evolve.runner.budget import Budget
 from evolve.runner.evaluator import Evaluator
 from evolve.runner.launch import checked
+from evolve.runner.plan import asks_a_model
 from evolve.runner.replay import RECORDED, Record, Recorded, Replay
 from evolve.runner.rundir import find
 from evolve.runner.setup import Setup
 from evolve.search import Schedule, Strategy, rules
 from evolve.search.operators import MECHANICAL, OPERATORS, PYTHON_ONLY
 from evolve.search.stagnation import ANSWERS, EXPLORE
+from evolve.search.tuning import Tuning
 
 CONFIGS = "configs"  # the package of the YAML files; named here only
 FREE = ("param", "stage")  # sections whose keys are the problem's own
@@ -333,10 +335,19 @@ def _possible(strategy: Strategy, problem: Problem, provider: Provider) -> Strat
     if not any(path.endswith(".py") for path in problem.edit):
         known -= set(PYTHON_ONLY)
     edits = provider.edits if provider.edits in known else "diff"
-    strategy = replace(strategy, operators=strategy.operators.only(known - {"diff"} | {edits}, edits))
+    operators = strategy.operators.only(known - {"diff"} | {edits}, edits)
+    strategy = replace(strategy, operators=operators, tuning=_tuning(strategy, problem))
     if strategy.stagnation is None or provider.converses:
         return strategy
     return replace(strategy, stagnation=strategy.stagnation.only(set(ANSWERS) - {EXPLORE}))
+
+
+def _tuning(strategy: Strategy, problem: Problem) -> Tuning | None:
+    """Returns how constants are tuned: as often as the problem says, and not where an evaluation costs a model's calls."""
+    wanted = problem.tune.evaluations
+    if strategy.tuning is None or wanted == 0 or asks_a_model(problem):
+        return None
+    return strategy.tuning if wanted is None else replace(strategy.tuning, evaluations=wanted)
 
 
 def build_provider(config: Mapping[str, Any]) -> Provider:

@@ -22,7 +22,7 @@ from evolve.types import APART, Files
 
 BUNDLED = "problems"  # the package that ships problems; named here only, never imported
 PASS_IF = r"(>=|<=|>|<) *(q\d{1,2}|-?\d+(?:\.\d*)?(?:e-?\d+)?)"
-LATER = {"tune", "incumbent"}
+LATER = {"incumbent"}
 TEXT = "text"  # the entry of a candidate that is read, not run
 LEVELS = ("bare", "guarded", "strict")  # of isolation, the weakest first
 DRAWS = ("fixed", "paired", "fresh")
@@ -166,6 +166,14 @@ class Build:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tune:
+    """How candidates' constants are tuned: by that many evaluations of a stage each; None: as the search's settings say."""
+
+    stage: str
+    evaluations: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """A loaded problem. `initials` are the formulations, each its files; `objectives` maps a metric to +1 (maximize) or -1.
 
@@ -198,6 +206,7 @@ class Problem:
     isolation: str = ""
     holdout: int = 0
     constraints: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # metric -> (at least, at most)
+    tune: Tune = field(default_factory=lambda: Tune(stage=""))
 
     @property
     def objective(self) -> str:
@@ -288,6 +297,7 @@ KINDS: Mapping[str, tuple[Any, str]] = {
     "comparable_on": (str, "text"),
     "isolation": (str, "text"),
     "holdout": (dict, "{instances: 50}"),
+    "tune": (dict, "{evaluations: 30, stage: NAME}"),
 }
 SUFFIXES = (".py", ".cpp", ".cc", ".c", ".rs", ".go", ".js", ".ts", ".cu", ".jl", ".txt", ".md", ".f90", ".java")
 
@@ -345,6 +355,7 @@ def load_problem(
         isolation=spec.get("isolation") or "",
         holdout=_holdout(spec.get("holdout"), where),
         constraints=_constraints(spec.get("constraints") or {}, where),
+        tune=_tune(spec.get("tune") or {}, made, where),
     )
 
 
@@ -383,6 +394,15 @@ def _holdout(given: Mapping[str, Any] | None, where: Path) -> int:
     count: Any = given.get("instances")
     _require(_is_count(count), f"{where}: holdout.instances must be a whole number, not {count!r}")
     return int(count)
+
+
+def _tune(given: Mapping[str, Any], stages: Sequence[Stage], where: Path) -> Tune:
+    _known_keys(given, ("evaluations", "stage"), where, "tune.")
+    count, stage, names = given.get("evaluations"), given.get("stage", stages[0].name), [one.name for one in stages]
+    fits = count is None or (type(count) is int and count >= 0)
+    _require(fits, f"{where}: tune.evaluations must be a whole number, 0 or more, not {count!r}")
+    _require(stage in names, f"{where}: tune.stage: no stage '{stage}'; {_hint(stage, names, what='stages')}")
+    return Tune(stage=stage, evaluations=count)
 
 
 def folder_files(folder: Path) -> list[Path]:

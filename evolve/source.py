@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from textwrap import dedent
+from threading import Lock
 from types import CodeType
 
 START, END = "EVOLVE-BLOCK-START", "EVOLVE-BLOCK-END"
@@ -41,6 +42,16 @@ def frozen(text: str) -> list[str]:
 FAULTS = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
 """What the parser raises for text that is no Python, or too deep."""
 
+PARSING = Lock()  # in CPython 3.11 trees can't be built in two threads at once (gh-106905)
+
+
+def parsed(text: str) -> ast.Module:
+    """Returns a Python text's tree, from whichever thread; nothing is warned of. Raises one of FAULTS."""
+    with PARSING, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text)
+
+
 Define = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
@@ -72,9 +83,7 @@ class Module:
         """Returns the module of a text, which may be `indented` as a whole; None where it is no Python."""
         for one in dict.fromkeys((text, dedent(text) if indented else text)):
             try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    body = ast.parse(one).body
+                body = parsed(one).body
             except FAULTS:
                 continue
             if "\r" in one.replace("\r\n", "\n") or "\0" in one:

@@ -58,7 +58,8 @@ class ProposalRequest:
     """Asks the proposer for one candidate. Everything that was decided is in here, so it is decided once.
 
     `thresholds` maps a stage to the least score (higher is better) that passes it; `tried` are earlier children of the
-    parent, newest last; `parent` is None where a candidate is written from nothing.
+    parent, newest last; `parent` is None where a candidate is written from nothing. `tune` says by how many `evaluations` and
+    which `method` its constants are tuned where it scores `above` that (None: anything), or is `novel` where that counts.
     """
 
     id: int
@@ -69,6 +70,7 @@ class ProposalRequest:
     tried: tuple[int, ...] = ()
     thresholds: Mapping[str, float] = field(default_factory=dict)
     prompt: int = 0
+    tune: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

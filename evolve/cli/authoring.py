@@ -304,4 +304,4 @@ def _built(setup: Setup, search: Search, known: Mapping[int, Candidate] | None, 
     assert isinstance(request, ProposalRequest)  # no other kind is asked by this version
     if known is None and run is not None:
         known = run.store.candidates(run.run_id, needed(search, request))
-    return first_prompt(setup.problem, search, request, known or {}, setup.proposing)
+    return first_prompt(setup.problem, search, request, known or {}, setup.proposing, setup.provider.converses)

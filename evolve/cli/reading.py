@@ -150,7 +150,19 @@ def _show(run: Run, candidate: int, as_json: bool, final: dict[str, Any] | None 
     same = f"behaves as candidate {found['behaves_as']}" if found["behaves_as"] else ""
     drafts = ", ".join(f"{one['origin']} {one['number']} {one['status']}" for one in found["drafts"] if one["status"])
     drafts = f"drafts: {drafts}" if drafts and len(found["drafts"]) > 1 else ""
-    for text in (found["hypothesis"], measured(found), same, holdout, drafts, artifacts, found["feedback"].strip()):
+    tuned = found["tuned"] and f"tuned: {found['tuned']['trials']} trials by {found['tuned']['method']}" + (
+        "" if found["tuned"]["after"] is not None else ", none of them better"
+    )
+    for text in (
+        found["hypothesis"],
+        measured(found),
+        same,
+        holdout,
+        drafts,
+        tuned,
+        artifacts,
+        found["feedback"].strip(),
+    ):
         if text:
             console.print(text, markup=False)
     for path, text in found["files"].items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from evolve.lineage.run import Run
@@ -21,7 +21,7 @@ def lines(run: Run, measured: bool = True) -> Iterator[str]:
         if row["stage"] in APART:
             continue  # depends on where a run was stopped, and changes nothing in it
         stages.setdefault((row["candidate"], row["revision"]), []).append(row)
-    bodies = run.store.texts(run.run_id, {digest for row in rows.values() for digest in (row["files"] or {}).values()})
+    bodies = _bodies(run, rows.values())
     told = run.store.events_of(run.run_id, ["told", "reevaluated"])
     last, revision = {event.candidate: event.seq for event in told}, 0
     for event in run.store.events(run.run_id):
@@ -32,7 +32,7 @@ def lines(run: Run, measured: bool = True) -> Iterator[str]:
             "data": dict(event.data),
         }
         facts: dict[str, Any] = {"at": times.get(event.seq), "run_id": run.run_id}
-        if event.kind == "proposed":
+        if event.kind in ("proposed", "tuned") and event.data["files"]:
             found["data"]["files"] = {path: bodies[digest] for path, digest in event.data["files"].items()}
         if event.kind == "rescoring":
             revision = event.data["revision"]
@@ -43,6 +43,14 @@ def lines(run: Run, measured: bool = True) -> Iterator[str]:
             found["data"]["stages"] = [_stage(row) for row in ran]
             facts["stages"] = [{name: row[name] for name in MEASURED} for row in ran]
         yield json.dumps(found | ({"measured": facts} if measured else {}), sort_keys=True, ensure_ascii=False)
+
+
+def _bodies(run: Run, rows: Iterable[Any]) -> dict[str, str]:
+    """Returns the texts of all candidates, of tuned ones both, by hash."""
+    tuned = [event.candidate or 0 for event in run.store.events_of(run.run_id, ["tuned"])]
+    proposed = run.store.events_of(run.run_id, ["proposed"], tuned)
+    files = [*(row["files"] or {} for row in rows), *(event.data["files"] for event in proposed)]
+    return run.store.texts(run.run_id, {digest for one in files for digest in one.values()})
 
 
 def _outcome(row: Any) -> dict[str, Any]:

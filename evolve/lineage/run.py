@@ -183,6 +183,7 @@ class Run:
             ],
             "holdout": holdout if holdout and holdout["candidate"] == candidate else None,
             "drafts": self.drafts(candidate),
+            "tuned": self.tuned(candidate),
             "artifacts": [_named(Artifact.of(_path(row), row["body"], row["size"])) for row in left],
             "files": dict(found.files),
         }
@@ -201,6 +202,12 @@ class Run:
             cost = calls[row["call"]]["cost_usd"] if row["call"] in calls else None
             found.append({**same, **told, "cost_usd": cost})
         return found
+
+    def tuned(self, candidate: int) -> dict[str, Any] | None:
+        """Returns what a candidate's tuning did: method, trials, score before and after (None: the text stayed as it was)."""
+        for event in self.store.events_of(self.run_id, ["tuned"], [candidate]):
+            return {name: event.data[name] for name in ("method", "trials", "before", "after")}
+        return None
 
     def artifacts(self, candidate: int) -> dict[str, bytes]:
         """Returns what a candidate's evaluations left, by stage (and `.replicate` from the second one on) and name."""

@@ -11,10 +11,9 @@ import builtins
 import symtable
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from threading import Lock
 from typing import NamedTuple
 
-from evolve.source import frozen, meaning, regions
+from evolve.source import frozen, meaning, parsed, regions
 
 SIGNS: dict[type, str] = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%", ast.Pow: "**",
@@ -42,7 +41,6 @@ EVALUATED: dict[type, tuple[str, ...]] = {
     ast.ClassDef: ("body",), ast.FunctionDef: ("args", "body"), ast.AsyncFunctionDef: ("args", "body"),
     ast.arguments: ("defaults", "kw_defaults"), ast.match_case: ("guard", "body"),
 }  # fmt: skip
-BUILDING = Lock()  # in CPython 3.11 trees can't be built in two threads at once (gh-106905)
 
 
 # ---------------------------------------------------------------- where a program may change
@@ -70,8 +68,7 @@ class Program:
 
     def __init__(self, text: str):
         self.meaning = meaning(compile(text, "<candidate>", "exec", dont_inherit=True))
-        with BUILDING:
-            tree = ast.parse(text)
+        tree = parsed(text)
         table = symtable.symtable(text, "<candidate>", "exec")
         self.text = text
         self.lines = text.split("\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import JSON, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text
 from sqlalchemy.types import BigInteger
 
-VERSION = 4
+VERSION = 5
 
 tables = MetaData()
 
@@ -136,7 +136,7 @@ drafts = Table(
 )
 
 # one stage of one candidate, or its hold-out; `revision` counts rescorings, `replicate` goes on counting where a candidate is
-# evaluated again; `draft` is null unless it is of a draft that is not the candidate
+# evaluated again; `draft` is null unless it is of a text that is not the candidate: a draft, or what tuning did not keep
 evaluations = Table(
     "evaluations",
     tables,
@@ -197,13 +197,14 @@ inbox = Table(
     sqlite_autoincrement=True,  # an id that was withdrawn is not given out again
 )
 
-# tuning: one evaluation of a candidate's constants
+# tuning: one evaluation of a candidate with other constants, the `number`th; `vector` are their values
 trials = Table(
     "trials",
     tables,
     Column("run_id", String(40), primary_key=True),
-    Column("id", BigInteger, primary_key=True, autoincrement=False),
-    Column("candidate", BigInteger, nullable=False),
+    Column("candidate", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("stage", String(60), nullable=False),
     Column("vector", JSON, nullable=False),
     Column("status", String(20), nullable=False),
     Column("score", Float),

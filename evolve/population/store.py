@@ -38,6 +38,7 @@ NETWORK_FILE_SYSTEMS = (
 )  # fmt: skip
 Row = RowMapping
 CHUNK = 500  # ids per IN (...) list
+TUNED, UNTUNED = "tuned", "untuned"  # evaluations of that text of a candidate, where it is not the one that stands
 EVENT = (events.c.seq, events.c.kind, events.c.candidate, events.c.data)
 _other = evaluations.alias()
 NEWEST = (  # an evaluation is of its candidate's newest revision
@@ -174,6 +175,11 @@ class Store:
     def fingerprints(self, run_id: str) -> dict[str, int]:
         """Returns fingerprint -> the first candidate that has it."""
         return self._firsts(run_id, candidates.c.fingerprint, candidates.c.duplicate_of)
+
+    def tuned(self, run_id: str) -> dict[str, int]:
+        """Returns fingerprint -> candidate of the texts that tuning made."""
+        made = [event for event in self.events_of(run_id, ["tuned"]) if event.data["files"]]
+        return {event.data["fingerprint"]: event.candidate or 0 for event in reversed(made)}
 
     def behaviours(self, run_id: str) -> dict[str, int]:
         """Returns behaviour -> the first candidate that has it."""
@@ -382,6 +388,15 @@ class Store:
         query = query.order_by(evaluations.c.candidate, evaluations.c.id)
         return self._all(query if candidate is None else query.where(evaluations.c.candidate == candidate))
 
+    def evaluation_rows_aside(self, run_id: str, candidate: int) -> list[Row]:
+        """Returns the stages of the other text of a candidate that was tuned."""
+        drafted = self.evaluation_rows(run_id, candidate, drafts=True)
+        return [row for row in drafted if row["draft"] in (TUNED, UNTUNED)]
+
+    def trial_rows(self, run_id: str, candidate: int | None = None) -> list[Row]:
+        query = select(trials).where(trials.c.run_id == run_id).order_by(trials.c.candidate, trials.c.number)
+        return self._all(query if candidate is None else query.where(trials.c.candidate == candidate))
+
     def holdout_row(self, run_id: str) -> Row | None:
         """Returns the newest evaluation on the instances kept for the end that came to a result."""
         query = select(evaluations).where(evaluations.c.run_id == run_id, evaluations.c.stage == HOLDOUT)
@@ -420,10 +435,13 @@ class Store:
         return int(self._scalar(query) or 0)
 
     def evaluations(self, run_id: str, but: Sequence[int] = ()) -> int:
-        """Returns how many stage runs there are, those of some candidates left out."""
+        """Returns how many stage runs there are, those of some candidates left out, and all trials."""
+        tried = int(self._scalar(select(func.count()).select_from(trials).where(trials.c.run_id == run_id)))
         query = select(func.count().label("count")).select_from(evaluations).where(evaluations.c.run_id == run_id)
-        return int(self._scalar(query)) - sum(
-            int(row["count"]) for row in self._among(query, evaluations.c.candidate, but)
+        return (
+            tried
+            + int(self._scalar(query))
+            - sum(int(row["count"]) for row in self._among(query, evaluations.c.candidate, but))
         )
 
     def progress(self, run_id: str) -> tuple[list[Row], dict[str, dict[int, Any]]]:

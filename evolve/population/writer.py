@@ -32,8 +32,9 @@ from evolve.population.schema import (
     runs,
     tables,
     texts,
+    trials,
 )  # fmt: skip
-from evolve.population.store import Store, digest
+from evolve.population.store import TUNED, UNTUNED, Store, digest
 from evolve.types import Completion, Event, Files, StageOutcome
 
 STALE_S = 30.0  # a lease without a heartbeat for so long is free
@@ -89,6 +90,10 @@ class Writer:
         )
         of_draft = [evaluations.c[name] == sa.bindparam(f"b_{name}") for name in ("run_id", "candidate", "draft")]
         self._promote = sa.update(evaluations).where(*of_draft).values(draft=None)
+        texts_of = [evaluations.c[name] == sa.bindparam(f"b_{name}") for name in ("run_id", "candidate")]
+        either = evaluations.c.draft.is_(None) | (evaluations.c.draft == TUNED)
+        turned = sa.case((evaluations.c.draft == TUNED, sa.null()), else_=UNTUNED)
+        self._turn = sa.update(evaluations).where(*texts_of, either).values(draft=turned)
         of_one = [checkpoints.c[name] == sa.bindparam(f"b_{name}") for name in ("run_id", "candidate")]
         self._drop = sa.delete(checkpoints).where(*of_one)
         self._queue: queue.SimpleQueue[tuple[Change, asyncio.Future[None]] | None] = queue.SimpleQueue()
@@ -227,6 +232,15 @@ class Writer:
     def promoted(self, candidate: int, draft: str) -> Change:
         """Makes a draft's evaluation the candidate's own, which then need not run again."""
         return [(self._promote, {"b_run_id": self.run_id, "b_candidate": candidate, "b_draft": draft})]
+
+    def trial(self, candidate: int, number: int, vector: Sequence[float], outcome: StageOutcome) -> Change:
+        """Adds one evaluation with other constants."""
+        found = {"stage": outcome.stage, "status": outcome.status.value, "score": outcome.score}
+        return [(_insert(trials), self._row(candidate=candidate, number=number, vector=list(vector), **found))]
+
+    def tuned(self, candidate: int, files: Files) -> Change:
+        """Makes the tuned text and its evaluation the candidate's own."""
+        return [*self.files(candidate, files), (self._turn, {"b_run_id": self.run_id, "b_candidate": candidate})]
 
     def answer(self, message: int, found: Any) -> Change:
         """Answers a message of the inbox."""

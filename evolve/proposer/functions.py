@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from evolve.proposer.answer import EditError
-from evolve.source import FAULTS, Define, Module, Unit, frozen, regions
+from evolve.source import FAULTS, Define, Module, Unit, frozen, parsed, regions
 
 
 def changeable(text: str) -> list[str]:
@@ -55,7 +55,7 @@ def merge(path: str, parent: str, fragment: str) -> str:
 
 def _fault(text: str) -> str:
     try:
-        ast.parse(text)
+        parsed(text)
     except FAULTS as error:
         return f" ({error})".replace("<unknown>, ", "")
     return ""

@@ -27,6 +27,7 @@ ARTIFACTS_NAMED = 20
 ARTIFACTS_CHARS = 6000  # of all texts that an evaluation left; of each there are Artifact.HEAD at most
 TRIED = 5  # the newest that are left of a long list
 RESTORED = 5
+SLASHES = (".cpp", ".cc", ".c", ".rs", ".go", ".js", ".ts", ".cu", ".java")  # where a comment begins with them
 LANGUAGES = {"py": "python", "cpp": "cpp", "rs": "rust", "js": "javascript", "ts": "typescript", "md": "markdown"}
 
 
@@ -43,18 +44,20 @@ def build(
     budget_tokens: int = 12_000,
     hints: Sequence[str] = (),
     bans: Sequence[str] = (),
+    tunes: bool = False,
 ) -> Prompt:
     """Returns the prompt for one proposal, of at most `budget_tokens` (estimated) beyond the parent's own files.
 
     `parent` is None for the operator `initial`; `ancestors` are the parent's parent, its parent and so on; without `timed`
-    no measured time is shown; `hints` and `bans` are what a person has said. The prompt's operator is another one than asked
-    for where that has nothing to work on: crossover without a second parent is rewrite, functions without functions is diff.
+    no measured time is shown; `hints` and `bans` are what a person has said; with `tunes` constants are to be marked. The
+    prompt's operator is another one than asked for where that has nothing to work on: crossover without a second parent is
+    rewrite, functions without functions is diff.
     """
     others = _distinct(inspirations, parent)
     operator = _usable(problem, operator, parent, others)
     if operator == "crossover":
         others = others[:1]
-    facts = _Facts(problem, operator, parent, others, tried, ancestors, timed, hints, bans)
+    facts = _Facts(problem, operator, parent, others, tried, ancestors, timed, hints, bans, tunes)
     system = render("system", {})
     own = sum(len(text.rstrip()) for text in parent.files.values()) if parent else 0
     blocks = fitted(facts.blocks(budget_tokens), TOKEN_CHARS * budget_tokens + own - len(system))
@@ -136,6 +139,7 @@ class _Facts:
     timed: bool
     hints: Sequence[str]
     bans: Sequence[str]
+    tunes: bool = False
 
     def blocks(self, budget_tokens: int) -> list[Block]:
         """Returns the blocks in their order; docs/prompts.md explains their ranks."""
@@ -146,9 +150,15 @@ class _Facts:
             Block(name="hints", forms=(_titled("hints", [f"- {hint}" for hint in self.hints]), ""), rank=9),
             *(self._inspiration(place, candidate) for place, candidate in enumerate(self.others)),
             *(self._of_parent(self.parent) if self.parent else ()),
-            Block(name="answer", forms=(_answer(self.problem, self.operator, self.parent, self.others, self.bans),)),
+            Block(
+                name="answer",
+                forms=(_answer(self.problem, self.operator, self.parent, self.others, self.bans, self.tunes),),
+            ),
         ]
         return [block for block in found if block.forms[0]]
+
+    def _answer(self) -> str:
+        return _answer(self.problem, self.operator, self.parent, self.others, self.bans, self.tunes)
 
     def _of_parent(self, parent: Candidate) -> list[Block]:
         instances = worst_lines(self.problem, parent.instances, parent.feedback[:FEEDBACK_CHARS])
@@ -338,7 +348,12 @@ def _fenced(path: str, text: str, named: bool) -> str:
 
 
 def _answer(
-    problem: Problem, operator: str, parent: Candidate | None, others: Sequence[Candidate], bans: Sequence[str]
+    problem: Problem,
+    operator: str,
+    parent: Candidate | None,
+    others: Sequence[Candidate],
+    bans: Sequence[str],
+    tunes: bool,
 ) -> str:
     several = len(problem.edit) > 1
     named = ", its path in the line above" if several else ""
@@ -347,7 +362,9 @@ def _answer(
     blocks = render("form_blocks", {"path_line": "path/of/the/file\n" if several else ""})
     by_name = render("form_functions", {"named": named, "functions": functions})
     values = {
-        "limits": "\n".join([*_limits_of(problem, operator, parent), *_banned(bans)]),
+        "limits": "\n".join(
+            [*_limits_of(problem, operator, parent), *_banned(bans), *([_marks(problem)] if tunes else [])]
+        ),
         "files": files,
         "blocks": blocks,
         "functions_form": by_name,
@@ -383,6 +400,10 @@ def _limits_of(problem: Problem, operator: str, parent: Candidate | None) -> lis
 
 def _banned(bans: Sequence[str]) -> list[str]:
     return [f"No line of the program may {'match' if is_regular(ban) else 'be'} `{ban}`." for ban in bans]
+
+
+def _marks(problem: Problem) -> str:
+    return render("tune", {"sign": "//" if problem.edit[0].endswith(SLASHES) else "#"})
 
 
 def _contract(problem: Problem, first: bool) -> str:

@@ -18,16 +18,23 @@ class Behaviours:
     def __init__(self, first: dict[str, int]):
         self._first = first
 
+    def first(self, evaluation: Evaluation) -> int | None:
+        """Returns who is known to behave as an evaluation shows."""
+        return self._first.get(_mark(evaluation))
+
     def of(self, candidate: int, evaluation: Evaluation) -> dict[str, Any]:
         """Returns the columns that tell a candidate's behaviour: a hash of all that was measured, and who had it before."""
         instances = last_instances(evaluation)
         if evaluation.status is not Status.OK or not instances:
             return {}
-        mark = digest(
-            repr([sorted((name, repr(value)) for name, value in one["metrics"].items()) for one in instances])
-        )
+        mark = _mark(evaluation)
         first = self._first.setdefault(mark, candidate)
         return {"behaviour": mark, **({} if first == candidate else {"behaves_as": first})}
+
+
+def _mark(evaluation: Evaluation) -> str:
+    instances = last_instances(evaluation)
+    return digest(repr([sorted((name, repr(value)) for name, value in one["metrics"].items()) for one in instances]))
 
 
 def facts(problem: Problem, files: Files, evaluation: Evaluation) -> dict[str, Any]:

@@ -265,6 +265,7 @@ def _runner(
         busy_s=stored["busy"],
         counts={Status(status): n for status, n in store.counts(writer.run_id).items() if status},
         fingerprints=store.fingerprints(writer.run_id),
+        tuned=store.tuned(writer.run_id),
         sketches=store.sketches(writer.run_id),
         behaviours=store.behaviours(writer.run_id),
         admitted=store.proposed(writer.run_id),

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evolve.population import Store
-from evolve.population.store import Row
+from evolve.population.store import TUNED, Row
 from evolve.proposer import Draft
 from evolve.runner.calls import EMBED, NOVELTY, PROPOSE
+from evolve.runner.tuning import Tuning
 from evolve.search import Search
 from evolve.search.search import request_of
 from evolve.types import Evaluation, Files, ProposalRequest, StageOutcome, Status
@@ -48,8 +49,18 @@ class InFlight:
     proposed: Proposed | None = None
     durable: Future[None] | None = None  # the commit of what was proposed
     measured: Sequence[StageOutcome] = ()
+    measured_tuned: Sequence[StageOutcome] = ()  # with the constants that tuning found
+    trials: Mapping[int, float | None] = field(default_factory=dict)  # scores by number
+    tuning: Tuning | None = None
     result: Evaluation | None = None
     confirmed: bool | None = None  # whether its second evaluation has ended; None: there is none
+
+    @property
+    def files(self) -> Files:
+        """The text that stands: the tuned one where it is better."""
+        if self.tuning is not None and self.tuning.won:
+            return self.tuning.files
+        return self.proposed.files if self.proposed else {}
 
 
 def read_pending(store: Store, run_id: str, search: Search) -> dict[int, InFlight]:
@@ -71,7 +82,18 @@ def read_pending(store: Store, run_id: str, search: Search) -> dict[int, InFligh
             proposed = Proposed(files=files, status=_status(event.data["status"]), **known)
             pending[candidate].proposed = proposed
             pending[candidate].measured = stored_outcomes(store, run_id, candidate)
+            pending[candidate].measured_tuned = [
+                outcome_of(row, {}) for row in store.evaluation_rows_aside(run_id, candidate)
+            ]
+            pending[candidate].trials = {row["number"]: row["score"] for row in store.trial_rows(run_id, candidate)}
     return pending
+
+
+def proposed_files(store: Store, run_id: str, candidate: int) -> Files:
+    """Returns a candidate's files as they were proposed, before its tuning."""
+    [event] = store.events_of(run_id, ["proposed"], [candidate])
+    bodies = store.texts(run_id, event.data["files"].values())
+    return {path: bodies[content] for path, content in event.data["files"].items()}
 
 
 def stored_outcomes(store: Store, run_id: str, candidate: int) -> list[StageOutcome]:
@@ -128,4 +150,4 @@ def _add_drafts(flight: InFlight, store: Store, run_id: str, candidate: int) -> 
     flight.answers = [(call, bodies[completion]) for call, completion in done.items()]
     numbers = (row["number"] for row in store.draft_rows(run_id, candidate) if row["origin"] == TRY)
     flight.tried = max(numbers, default=-1) + 1  # not their count: a kill may have left out an earlier one
-    flight.tested = len(store.evaluation_rows(run_id, candidate, drafts=True))
+    flight.tested = sum(row["draft"] != TUNED for row in store.evaluation_rows(run_id, candidate, drafts=True))

@@ -71,7 +71,8 @@ def largest_call_usd(setup: Setup) -> float | None:
         search.tell(first, Status.OK, 0.0, {})
     request = search.ask()
     assert isinstance(request, ProposalRequest)  # no other kind is asked by this version
-    return setup.provider.ceiling_usd(first_prompt(setup.problem, search, request, known, setup.proposing))
+    prompt = first_prompt(setup.problem, search, request, known, setup.proposing, setup.provider.converses)
+    return setup.provider.ceiling_usd(prompt)
 
 
 def largest_cost(setup: Setup, ceiling: float) -> str:
@@ -79,11 +80,12 @@ def largest_cost(setup: Setup, ceiling: float) -> str:
     candidates, proposing = setup.budget.candidates or 0, setup.proposing
     several = setup.search_settings["strategy"].operators.may_draw(BEST_OF)
     calls = candidates * (max(proposing.turns, proposing.drafts if several else 0) + proposing.judge)
-    more = ", those that evaluations make aside" if _asks_a_model(setup.problem) else ""
+    more = ", those that evaluations make aside" if asks_a_model(setup.problem) else ""
     more += ", embeddings aside" if setup.embedder is not None else ""
     return f"{candidates} candidates, {calls} calls like the first at most, can cost up to ${ceiling * calls:.2f}{more}"
 
 
-def _asks_a_model(problem: Problem) -> bool:
+def asks_a_model(problem: Problem) -> bool:
+    """Says whether a problem's evaluations seem to make calls."""
     text = (problem.path / "evaluator.py").read_text(encoding="utf-8", errors="replace")
     return re.search(r"\blm\b", text) is not None

@@ -36,9 +36,17 @@ def needed(search: Search, request: ProposalRequest) -> list[int]:
 
 
 def first_prompt(
-    problem: Problem, search: Search, request: ProposalRequest, known: Mapping[int, Candidate], rules: Proposing
+    problem: Problem,
+    search: Search,
+    request: ProposalRequest,
+    known: Mapping[int, Candidate],
+    rules: Proposing,
+    converses: bool,
 ) -> Prompt:
-    """Returns the prompt that a proposal begins with. What measures the machine is left out where the schedule is ordered."""
+    """Returns the prompt that a proposal begins with. What measures the machine is left out where the schedule is ordered.
+
+    Whoever does not converse isn't told to mark constants for tuning.
+    """
     said = search.said(request.id)
     return build(
         problem,
@@ -52,14 +60,16 @@ def first_prompt(
         budget_tokens=rules.context_tokens,
         hints=said.hints,
         bans=said.bans,
+        tunes=converses and request.tune is not None,
     )
 
 
 class Proposals:
     """Makes the calls of proposals and the drafts of their answers. Belongs to the runner's event loop.
 
-    `candidates` reads told candidates by their ids, `files` the files of any; `fingerprints` maps a normalised text to the
-    first candidate that had it, `sketches` are those of all candidates so far, `vectors` the newest embeddings.
+    `candidates` reads told candidates by their ids, `files` the files of any as they were proposed; `fingerprints` maps a
+    normalised text to the first candidate that had it, `tuned` one that tuning made to its candidate. `sketches` are those of
+    all candidates so far, `vectors` the newest embeddings.
     """
 
     def __init__(
@@ -75,15 +85,18 @@ class Proposals:
         candidates: Candidates,
         files: Callable[[int], Files],
         fingerprints: dict[str, int],
+        tuned: Mapping[str, int] | None = None,
         sketches: Sequence[tuple[int, Sequence[int]]] = (),
         embeds: bool = False,
         vectors: Sequence[tuple[int, str]] = (),
     ):
         rules = rules if converses else replace(rules, turns=1, drafts=1, judge=False)
         self._problem, self._search, self._rules = problem, search, rules
+        self._converses = converses
         self._calls, self._writer, self._write = calls, writer, write
         self._candidates, self._files = candidates, files
-        self._fingerprints = fingerprints
+        self._fingerprints, self._tuned = fingerprints, dict(tuned or {})
+        self._retuned = set(self._tuned.values())
         degrees = [rules.similarity or 1.0, rules.judge_from if rules.judge else 1.0]
         self._index = Index(min(degrees)) if min(degrees) < 1.0 else None
         self._embeds = embeds
@@ -145,7 +158,7 @@ class Proposals:
 
     def _mark_duplicate(self, candidate: int, draft: Draft) -> None:
         """Notes a draft that is a program known when the proposal was decided: a replay finds the same."""
-        known = self._fingerprints.get(fingerprint(draft.files))
+        known = self._known(candidate, mark := fingerprint(draft.files)) or self._fingerprints.get(mark)
         if known and self._search.knew(candidate, known):
             draft.status, draft.duplicate_of = Status.DUPLICATE, known
             draft.reason = f"the same program as candidate {known}"
@@ -156,7 +169,7 @@ class Proposals:
         """Returns the prompt that the proposal begins with; one that was sent before stays as it was."""
         request = _request(flight)
         known = self._candidates(needed(self._search, request))
-        prompt = first_prompt(self._problem, self._search, request, known, self._rules)
+        prompt = first_prompt(self._problem, self._search, request, known, self._rules, self._converses)
         flight.operator = prompt.operator
         if flight.sent is None:
             return prompt
@@ -278,13 +291,27 @@ class Proposals:
             proposed.status, proposed.reason = None, ""
         return columns
 
+    def tuned(self, candidate: int, mark: str) -> None:
+        """Notes the text that a told candidate's tuning made."""
+        self._tuned.setdefault(mark, candidate)
+        self._retuned.add(candidate)
+
+    def is_tuned(self, candidate: int) -> bool:
+        """Says whether a candidate's text is another than was proposed."""
+        return candidate in self._retuned
+
+    def _known(self, candidate: int, mark: str) -> int | None:
+        """Returns whose tuned text this is, if that was known when the candidate was asked: a replay finds the same."""
+        tuned = self._tuned.get(mark)
+        return tuned if tuned and self._search.knew(candidate, tuned) else None
+
     def _stands(self, outcome: Any) -> bool:
         ours = (Status.INFRA, Status.EVALUATOR_ERROR)
         return self._problem.stage(outcome.stage).draw != "fresh" and outcome.status not in ours
 
     def _mark_known(self, candidate: int, proposed: Proposed) -> dict[str, Any]:
         mark = fingerprint(proposed.files)
-        known = self._fingerprints.setdefault(mark, candidate)
+        known = self._known(candidate, mark) or self._fingerprints.setdefault(mark, candidate)
         if known != candidate:
             proposed.status, proposed.duplicate_of = Status.DUPLICATE, known
             proposed.reason = f"the same program as candidate {known}"

@@ -15,10 +15,11 @@ from evolve.llm.provider import Provider
 from evolve.population import Store, digest
 from evolve.population.store import Row
 from evolve.problem import Problem
+from evolve.proposer.constants import constants, replaced
 from evolve.runner.calls import EMBED, NOVELTY, PROPOSE
-from evolve.runner.pending import HUMAN, outcome_of, stored_drafts, stored_outcomes
+from evolve.runner.pending import HUMAN, outcome_of, proposed_files, stored_drafts, stored_outcomes
 from evolve.search import Search
-from evolve.types import APART, Call, Candidate, Completion, Evaluation, Event, Files, Prompt, StageOutcome
+from evolve.types import APART, Call, Candidate, Completion, Evaluation, Event, Files, Prompt, StageOutcome, Status
 
 PLACE = ("candidate", "purpose", "number", "stage", "replicate", "instance")
 SHOWN = 30  # lines of a difference
@@ -39,7 +40,7 @@ class Record:
 
     def order(self, search: Search, replicates: Mapping[str, int]) -> Order:
         """Returns what is still to come, for a search that has come so far; `replicates` are those of each stage."""
-        events = self.store.events_of(self.run_id, ["asked", "proposed", "told", "added", "steered"])
+        events = self.store.events_of(self.run_id, ["asked", "proposed", "tuned", "told", "added", "steered"])
         told = {event.candidate for event in events if event.kind == "told"}
         still = set(search.open())
 
@@ -54,7 +55,7 @@ class Record:
                 return event.seq not in taken
             if event.kind == "added" and event.data["origin"] != HUMAN:
                 return False
-            return event.kind != "proposed" and to_come(event.candidate or 0, event.kind != "told")
+            return event.kind not in ("proposed", "tuned") and to_come(event.candidate or 0, event.kind != "told")
 
         return Order(
             moves=filter(is_move, events),
@@ -65,6 +66,7 @@ class Record:
                 if event.kind == "proposed" and event.data["admitted"] and to_come(event.candidate or 0, False)
             ],
             told=told,
+            trials={event.candidate or 0: event.data["trials"] for event in events if event.kind == "tuned"},
             confirmed={
                 row["candidate"]
                 for row in self.store.evaluation_rows(self.run_id)
@@ -77,7 +79,8 @@ class Order:
     """What a recorded run did next: candidates asked and told in one sequence, proposals admitted in another.
 
     `told` are the candidates whose outcome the record has; one that was in flight at its end has none. `confirmed` were
-    looked at twice, which depends on who else was about to be told. `candidate` reads one of the record's.
+    looked at twice, which depends on who else was about to be told. `candidate` reads one of the record's. `trials` says how
+    many each tuning had: an end of the run cuts it short.
     """
 
     def __init__(
@@ -87,9 +90,10 @@ class Order:
         told: set[int | None],
         confirmed: set[int],
         candidate: Callable[[int], Candidate],
+        trials: Mapping[int, int],
     ):
         self._moves, self._admissions, self.told, self.confirmed = deque(moves), deque(admissions), told, confirmed
-        self.candidate = candidate
+        self.candidate, self.trials = candidate, trials
 
     def is_next(self, kind: str, candidate: int) -> bool:
         return bool(self._moves) and (self._moves[0].kind, self._moves[0].candidate or 0) == (kind, candidate)
@@ -226,7 +230,7 @@ class Recorded:
         **how: Any,
     ) -> Evaluation:
         known = {(outcome.stage, outcome.replicate) for outcome in done}
-        own = [o for o in self._outcomes(candidate) if o.replicate < problem.stage(o.stage).replicates]
+        own = [o for o in self._outcomes(candidate, files) if o.replicate < problem.stage(o.stage).replicates]
         for outcome in own:
             if (outcome.stage, outcome.replicate) not in known:
                 on_stage(outcome)
@@ -250,11 +254,13 @@ class Recorded:
             found = outcome_of(row, {}) if row is not None and row["candidate"] == candidate else None
         elif stage:
             drafts = (draft.outcome for draft in stored_drafts(store, run_id, candidate) if draft.files == files)
-            first = (o for o in self._outcomes(candidate) if (o.stage, o.replicate) == (stage, 0))
-            found = next((outcome for outcome in drafts if outcome is not None), next(first, None))
+            own = (o for o in self._outcomes(candidate, files) if (o.stage, o.replicate) == (stage, 0))
+            known = (outcome for outcome in (*drafts, self._trial(problem, candidate, files)) if outcome is not None)
+            found = next(known, next(own, None))
         else:
             last = problem.stages[-1].name
-            found = next((o for o in self._outcomes(candidate) if (o.stage, o.replicate) == (last, replicate)), None)
+            own = (o for o in self._outcomes(candidate, files) if (o.stage, o.replicate) == (last, replicate))
+            found = next(own, None)
         if found is None:
             what = "hold-out" if holdout else f"stage {stage or problem.stages[-1].name}, replicate {replicate}"
             raise FatalError(
@@ -262,6 +268,23 @@ class Recorded:
             )
         return found
 
-    def _outcomes(self, candidate: int) -> list[StageOutcome]:
-        stored = stored_outcomes(self._record.store, self._record.run_id, candidate)
+    def _outcomes(self, candidate: int, files: Files) -> list[StageOutcome]:
+        """Returns the stages that one of the candidate's texts ran through: the one that stands, or the other one."""
+        store, run_id = self._record.store, self._record.run_id
+        if files != store.candidate(run_id, candidate).files:
+            return [outcome_of(row, {}) for row in store.evaluation_rows_aside(run_id, candidate)]
+        stored = stored_outcomes(store, run_id, candidate)
         return [outcome for outcome in stored if outcome.stage not in APART]
+
+    def _trial(self, problem: Problem, candidate: int, files: Files) -> StageOutcome | None:
+        """Returns the trial of tuning that had those files."""
+        store, run_id = self._record.store, self._record.run_id
+        rows = store.trial_rows(run_id, candidate)
+        if not rows:
+            return None
+        proposed = proposed_files(store, run_id, candidate)
+        found = constants(proposed, problem.edit)
+        row = next((row for row in rows if replaced(proposed, found, row["vector"]) == files), None)
+        if row is None:
+            return None
+        return StageOutcome(stage=row["stage"], status=Status(row["status"]), score=row["score"])

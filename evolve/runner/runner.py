@@ -12,26 +12,29 @@ from typing import Any
 from evolve.errors import EvolveError, FatalError, RunError
 from evolve.llm.provider import Provider
 from evolve.population import Store, Writer, digest
+from evolve.population.store import TUNED
 from evolve.population.writer import Change
 from evolve.problem import Problem
 from evolve.proposer import Draft, Proposing
 from evolve.runner import calls, confirm, final
 from evolve.runner.artifacts import ArtifactSpace
-from evolve.runner.asks import Asks
+from evolve.runner.asks import Asks, alone
 from evolve.runner.behaviour import Behaviours, facts, last_instances
 from evolve.runner.budget import Budget, Spent
 from evolve.runner.calls import OutOfMoney
 from evolve.runner.evaluator import Evaluator
 from evolve.runner.inbox import Inbox
 from evolve.runner.meter import Meter
-from evolve.runner.pending import HUMAN, InFlight, Proposed, outcome_of
+from evolve.runner.pending import HUMAN, InFlight, Proposed, outcome_of, proposed_files
 from evolve.runner.proposals import Proposals, needed
 from evolve.runner.replay import Order
 from evolve.runner.setup import Founder
 from evolve.runner.steering import Steering
 from evolve.runner.tries import Tries
+from evolve.runner.tuning import Tuning, Values, is_promising
 from evolve.search import Search
-from evolve.search.randomness import draw_seed
+from evolve.search.randomness import draw_seed, generator
+from evolve.search.tuners import load
 from evolve.types import (
     FINAL,
     Candidate,
@@ -78,6 +81,7 @@ class Runner:
         busy_s: Mapping[str, float] | None = None,
         counts: dict[Status, int] | None = None,
         fingerprints: dict[str, int] | None = None,
+        tuned: Mapping[str, int] | None = None,
         sketches: Sequence[tuple[int, Sequence[int]]] = (),
         behaviours: dict[str, int] | None = None,
         admitted: int = 0,
@@ -111,7 +115,7 @@ class Runner:
         self.proposals = Proposals(
             problem=problem, search=search, rules=proposing, converses=provider.converses, calls=self.calls, writer=writer,
             write=self._write, candidates=self._candidates, files=self._files,
-            fingerprints=fingerprints if fingerprints is not None else {}, sketches=sketches,
+            fingerprints=fingerprints if fingerprints is not None else {}, tuned=tuned, sketches=sketches,
             embeds=embedder is not None, vectors=vectors,
         )  # fmt: skip
         self._behaviours = Behaviours(behaviours if behaviours is not None else {})
@@ -119,7 +123,7 @@ class Runner:
         self._order = order  # of a record that is replayed; only an asynchronous one's is not given by the schedule
         self._cache: OrderedDict[int, Candidate] = OrderedDict()
         self._requests: deque[ProposalRequest] = deque()
-        self._tests: deque[Coroutine[Any, Any, None]] = deque()  # drafts that wait for their first stage
+        self._tests: deque[Coroutine[Any, Any, None]] = deque()  # drafts and trials of tuning that wait for their stage
         self._backlog: deque[int] = deque()
         self._in_flight: dict[int, InFlight] = dict(pending or {})  # in the order of asking
         self._artifacts = artifacts or ArtifactSpace(note=note)
@@ -511,23 +515,34 @@ class Runner:
         assert flight.proposed is not None
         if flight.durable is not None:
             await flight.durable
+        evaluation = await self._run_through(candidate, flight, flight.proposed.files, flight.measured)
+        if candidate in self.asks.cut:
+            return
+        flight.tuning = await self._tuning(candidate, flight, evaluation)
+        if flight.tuning is None:
+            flight.result = evaluation
+        else:
+            self._tune(candidate, flight, flight.tuning)
+
+    async def _run_through(
+        self, candidate: int, flight: InFlight, files: Files, done: Sequence[StageOutcome], text: str | None = None
+    ) -> Evaluation:
+        """Runs a candidate's text through all stages; checkpoints are of the text that was proposed."""
         with self.evaluator_meter.occupied():
-            evaluation = await self.evaluator.evaluate(
+            return await self.evaluator.evaluate(
                 self.problem,
-                flight.proposed.files,
+                files,
                 candidate=candidate,
                 thresholds=flight.request.thresholds if flight.request else {},  # a person's runs through all stages
                 draw_seed=draw_seed(self.search.seed, candidate),
-                done=[o for o in flight.measured if o.replicate < self._replicates(o.stage)],
-                on_stage=lambda outcome: self._measured(candidate, outcome),
-                serve=self.asks.of(candidate),
+                done=[o for o in done if o.replicate < self._replicates(o.stage)],
+                on_stage=lambda outcome: self._measured(candidate, outcome, text),
+                serve=self.asks.of(candidate, keeps=text is None),
             )
-        if candidate not in self.asks.cut:
-            flight.result = evaluation
 
-    def _measured(self, candidate: int, outcome: StageOutcome) -> None:
+    def _measured(self, candidate: int, outcome: StageOutcome, text: str | None = None) -> None:
         if candidate not in self.asks.cut:
-            self._write(self._stage(candidate, outcome))
+            self._write(self._stage(candidate, outcome, text))
 
     async def _measure(self, candidate: int, files: Files, **what: Any) -> StageOutcome:
         """Runs one stage alone: as one more `replicate`, as the `holdout`, or for a draft."""
@@ -540,6 +555,80 @@ class Runner:
     def _stage(self, candidate: int, outcome: StageOutcome, draft: str | None = None) -> Change:
         self._last_evaluation += 1
         return self.writer.evaluation(self._last_evaluation, candidate, self._artifacts.fit(outcome), draft)
+
+    # ------------------------------------------------------------ tuning
+
+    async def _tuning(self, candidate: int, flight: InFlight, evaluation: Evaluation) -> Tuning | None:
+        """Returns the tuning of a candidate that is worth it and has constants."""
+        tune = flight.request.tune if flight.request is not None else None
+
+        def is_new() -> bool:
+            first = self._behaviours.first(evaluation)
+            return len(last_instances(evaluation)) > 1 and not (first and self.search.knew(candidate, first))
+
+        if tune is None or flight.proposed is None or not is_promising(tune, evaluation, is_new):
+            return None
+        await asyncio.to_thread(load, tune["method"])
+        return Tuning.begun(
+            flight.proposed.files,
+            self.problem.edit,
+            self.problem.tune.stage,
+            evaluation,
+            method=tune["method"],
+            most=self._most_trials(candidate, flight, tune["evaluations"]),
+            rng=generator(self.search.seed, "tuning", candidate),
+            stored=flight.trials,
+        )
+
+    def _most_trials(self, candidate: int, flight: InFlight, planned: int) -> int:
+        """Returns how many trials a tuning has: those of the record, or those made before its best text was evaluated."""
+        if self._order is not None:
+            return self._order.trials.get(candidate, 0)
+        return len(flight.trials) if flight.measured_tuned else planned
+
+    def _tune(self, candidate: int, flight: InFlight, tuning: Tuning) -> None:
+        """Goes on with a tuning where its last batch has ended: by the next one, by its best text, or not at all."""
+        goes_on = self._sequenced or (self._affordable() and not self._draining)
+        trials = tuning.next() if goes_on else {}
+        self._tests += [self._try_constants(candidate, flight, tuning, *trial) for trial in trials.items()]
+        if not trials and tuning.improved:
+            self._tests.append(self._evaluate_tuned(candidate, flight, tuning))
+        elif not trials:
+            flight.result = tuning.before
+
+    async def _try_constants(
+        self, candidate: int, flight: InFlight, tuning: Tuning, number: int, vector: Values
+    ) -> None:
+        stage = self.problem.tune.stage
+        with self.evaluator_meter.occupied():
+            outcome = await self._measure(candidate, tuning.text(vector), stage=stage, serve=alone)
+        self.spent.evaluations += 1
+        self._write(self.writer.trial(candidate, number, vector, outcome))
+        within = outcome.status is Status.OK and not self.problem.violation(outcome.metrics)
+        if tuning.take(number, outcome.score if within else None):
+            self._tune(candidate, flight, tuning)
+
+    async def _evaluate_tuned(self, candidate: int, flight: InFlight, tuning: Tuning) -> None:
+        evaluation = await self._run_through(candidate, flight, tuning.files, flight.measured_tuned, TUNED)
+        if candidate in self.asks.cut:
+            return
+        tuning.after = evaluation
+        if evaluation.status is Status.OK:
+            was, now = (self.problem.violation(one.metrics) for one in (tuning.before, evaluation))
+            tuning.keeps = now <= was
+        flight.result = evaluation if tuning.won else tuning.before
+
+    def _settle_tuning(self, candidate: int, flight: InFlight, tuning: Tuning, facts: Mapping[str, Any]) -> Change:
+        """Makes the text that stands the candidate's own, and counts what the other one took."""
+        other = tuning.before if tuning.won else tuning.after
+        self.spent.evaluations += len(other.stages) if other is not None else 0
+        if not tuning.won or flight.proposed is None:
+            return []
+        flight.proposed.files = tuning.files
+        self.proposals.tuned(candidate, facts["fingerprint"])
+        return self.writer.tuned(candidate, tuning.files)
+
+    # ------------------------------------------------------------ after the evaluation
 
     def _confirms(self, candidate: int, flight: InFlight, result: Evaluation) -> bool:
         """Says whether a result that is about to be the best waits for its second evaluation; starts that in a free slot."""
@@ -555,14 +644,15 @@ class Runner:
         return True
 
     async def _confirm(self, candidate: int, flight: InFlight, result: Evaluation) -> None:
-        files = flight.proposed.files if flight.proposed else {}
+        files, tuned = flight.files, flight.tuning is not None and flight.tuning.won
+        before, text = (flight.measured_tuned, TUNED) if tuned else (flight.measured, None)
         with self.evaluator_meter.occupied():
             evaluation = await confirm.confirmed(
                 lambda replicate: self._measure(candidate, files, replicate=replicate),
                 self.problem,
                 result,
-                stored=[o for o in flight.measured if o.replicate >= self._replicates(o.stage)],
-                on_stage=lambda outcome: self._measured(candidate, outcome),
+                stored=[o for o in before if o.replicate >= self._replicates(o.stage)],
+                on_stage=lambda outcome: self._measured(candidate, outcome, text),
                 best=self._to_race(),
             )
         # one that was cut short has no result: a resume evaluates it again, with the answers that are stored
@@ -621,6 +711,9 @@ class Runner:
         """Tells the search; returns what the population is to keep of it."""
         before = self.search.best
         flight = self._in_flight[candidate]
+        tuning = flight.tuning
+        tuned = tuning.facts(evaluation) if tuning is not None and tuning.trials else None
+        files = tuning.files if tuning is not None and tuning.won else flight.proposed.files if flight.proposed else {}
         self.spent.evaluations += len(evaluation.stages) + flight.tested
         behaviour = self._behaviours.of(candidate, evaluation)
         self.search.tell(
@@ -629,13 +722,15 @@ class Runner:
             evaluation.score,
             confirm.stage_scores(evaluation),
             behaves_as=behaviour.get("behaves_as"),
-            **facts(self.problem, flight.proposed.files if flight.proposed else {}, evaluation),
+            tuned=tuned,
+            **facts(self.problem, files, evaluation),
         )
+        made = self._settle_tuning(candidate, flight, tuning, tuned) if tuning and tuned else []
         if self._order is not None:
             self._order.done("told", candidate)
         self._remember(candidate, evaluation, behaviour.get("behaves_as"))
         self._watch(candidate, evaluation, before)
-        return self._kept(candidate, evaluation, behaviour)
+        return [made, *self._kept(candidate, evaluation, behaviour)]
 
     def retold(self, candidate: int, files: Files, evaluation: Evaluation, revision: int) -> list[Change]:
         """Tells the search what a stored candidate comes to in a new revision; returns what the population is to keep of it."""
@@ -717,9 +812,13 @@ class Runner:
         return found
 
     def _files(self, candidate: int) -> Files:
-        """Returns any candidate's files, told or not."""
+        """Returns any candidate's files as they were proposed, told or not."""
         flight = self._in_flight.get(candidate)
-        return flight.proposed.files if flight and flight.proposed else self._candidates([candidate])[candidate].files
+        if flight and flight.proposed:
+            return flight.proposed.files
+        if self.proposals.is_tuned(candidate):
+            return proposed_files(self.store, self.writer.run_id, candidate)
+        return self._candidates([candidate])[candidate].files
 
     def _write(self, *changes: Change) -> asyncio.Future[None]:
         """Queues changes without waiting; a failure stops the run."""

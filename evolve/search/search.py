@@ -25,6 +25,7 @@ from evolve.search.selectors import MapElites, ParentSelector
 from evolve.search.stagnation import EXPLORE, FORMULATION, TUNE, Stagnation
 from evolve.search.steered import Said, Steered
 from evolve.search.thresholds import Rule, Thresholds
+from evolve.search.tuning import Gains, Tuning
 from evolve.types import Event, ProposalRequest, Reevaluate, Request, Status, TuneRequest
 
 FIXABLE = (Status.INVALID, Status.CRASH, Status.TIMEOUT, Status.MEMORY, Status.LIMIT, Status.BUILD_FAILED)
@@ -48,6 +49,7 @@ class Strategy:
     migration: Migration | None = None
     reset: ResetWeakest | None = None
     stagnation: Stagnation | None = None
+    tuning: Tuning | None = None
     islands: int | None = None
 
     def __post_init__(self) -> None:
@@ -113,6 +115,7 @@ class Search:
         self.told = 0
         self._thresholds = Thresholds(rules or {})
         self.steered = Steered()
+        self._gains = Gains()
         self._events: list[Event] = []
         self._seq = 0
         self._since_migration = 0
@@ -225,6 +228,7 @@ class Search:
             inspirations=inspirations,
             tried=self._tried(parent, 3 * TRIED if explores else TRIED) if parent else (),
             thresholds=self._thresholds.now(),
+            tune=self._tune(candidate, island),
         )
         self._decide("asked", candidate, request_data(request))
         return request
@@ -243,6 +247,13 @@ class Search:
             inspirations = (self._parent[parent],) if self._parent[parent] else ()
         return parent, inspirations, operator
 
+    def _tune(self, candidate: int, island: Island) -> dict[str, Any] | None:
+        tuning = self.strategy.tuning
+        if tuning is None:
+            return None
+        median = self._score[island.at(len(island) // 2)] if len(island) else None
+        return tuning.plan(median, self._gains, generator(self.seed, "tune", candidate))
+
     def tell(
         self,
         candidate: int,
@@ -251,13 +262,17 @@ class Search:
         stage_scores: Mapping[str, float],
         vector: Sequence[float] = (),
         behaves_as: int | None = None,
+        tuned: Mapping[str, Any] | None = None,
         **facts: Any,
     ) -> None:
         """Takes in a candidate's outcome; migrations and resets that fall due follow as events of their own.
 
-        `vector` has its score on each instance, `behaves_as` is who had the same metrics on each. `facts` are further fields
-        of a Member: objectives, features, size, violation.
+        `vector` has its score on each instance, `behaves_as` is who had the same metrics on each. `tuned` says what became of
+        its tuning, if there was one: an event of its own right before. `facts` are further fields of a Member: objectives,
+        features, size, violation.
         """
+        if tuned is not None:
+            self._decide("tuned", candidate, dict(tuned))
         told: dict[str, Any] = {"status": status.value, "score": score, "stage_scores": dict(stage_scores)}
         told |= {"vector": list(vector), "behaves_as": behaves_as, **facts}
         self._decide("told", candidate, told)
@@ -266,8 +281,8 @@ class Search:
         self._answer_if_stagnant()
 
     def told_again(self, candidate: int, kind: str, status: Status, score: float | None, **facts: Any) -> None:
-        """Takes in the outcome of a TuneRequest (`tuned`) or a Reevaluate (`reevaluated`): the candidate's score changes, and
-        with it what `facts` names of a Member's fields."""
+        """Takes in the outcome of a Reevaluate (`reevaluated`): the candidate's score changes, and with it what `facts` names
+        of a Member's fields."""
         self._decide(kind, candidate, {"status": status.value, "score": score, **facts})
 
     def enter(self, kind: str, data: Mapping[str, Any], candidate: int | None = None) -> None:
@@ -366,7 +381,9 @@ class Search:
             self._extend(data["islands"][0] if data["islands"] else -1, NONE)
             self._open[event.candidate or NONE] = event.seq
             self._founding[event.candidate or NONE] = tuple(data["islands"])
-        elif kind in ("tuned", "reevaluated"):
+        elif kind == "tuned":
+            self._gains.observe(data)
+        elif kind == "reevaluated":
             self._rescore(event.candidate or NONE, data)
         elif kind == "rescoring":
             self._thresholds.clear()

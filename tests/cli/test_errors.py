@@ -84,7 +84,7 @@ def problem(folder: Path, initial: str | None = INITIAL, evaluator: str = EVALUA
         ({"evaluator": "x = 1\n"}, "score"),
         ({"spec": "entri: f\n"}, "did you mean 'entry'"),
         ({"spec": "stages: [\n"}, "line"),
-        ({"spec": "tune: {evaluations: 3}\n"}, "not supported"),
+        ({"spec": "incumbent: true\n"}, "not supported"),
     ],
 )  # fmt: skip
 def test_folders_that_are_wrong(

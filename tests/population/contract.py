@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -425,3 +426,24 @@ class StoreContract:
         await writer.write(writer.promoted(1, "turn 1"))
         assert [row["id"] for row in store.evaluation_rows(RUN, 1)] == [2]
         assert [row["draft"] for row in store.evaluation_rows(RUN, 1, drafts=True)] == ["turn 0"]
+
+    async def test_the_evaluations_of_a_tuned_candidate_change_places_and_its_trials_count(self, store, writer):
+        outcome = StageOutcome(stage="main", status=Status.OK, score=1.0, metrics={"score": 1.0})
+        failed = replace(outcome, status=Status.CRASH, score=None)
+        drafts = [(1, None), (2, "tuned"), (3, "turn 0")]
+        await writer.write(
+            writer.candidate(1, "asked"),
+            writer.candidate(2, "asked"),
+            *(writer.evaluation(n, 1, outcome, draft) for n, draft in drafts),
+            writer.evaluation(4, 2, outcome),
+            writer.trial(1, 0, [0.5, 2.0], outcome),
+            writer.trial(1, 1, [0.25, 2.0], failed),
+        )
+        await writer.write(writer.tuned(1, {"a.py": "x = 0.5"}))
+        assert [row["id"] for row in store.evaluation_rows(RUN, 1)] == [2]
+        assert [row["id"] for row in store.evaluation_rows_aside(RUN, 1)] == [1]
+        assert [row["id"] for row in store.evaluation_rows(RUN, 2)] == [4]
+        assert store.candidate(RUN, 1).files == {"a.py": "x = 0.5"}
+        found = [(row["number"], row["vector"], row["status"], row["score"]) for row in store.trial_rows(RUN, 1)]
+        assert found == [(0, [0.5, 2.0], "ok", 1.0), (1, [0.25, 2.0], "crash", None)]
+        assert store.trial_rows(RUN, 2) == [] and store.evaluations(RUN) == 4 + 2

@@ -98,6 +98,7 @@ def prompt(operator: str = "diff", problem: Problem = PROBLEM, **changes: object
         "tried": TRIED,
         "ancestors": ANCESTORS,
         "seed": (1, 2, 3),
+        "tunes": True,
         **changes,
     }
     return build(problem, operator=operator, **parts)
@@ -348,6 +349,11 @@ def test_the_parent_is_shown_once(operator):
 def test_advice_is_given_only_where_it_is_asked_for(said, where):
     texts = {operator: dict(prompt(operator).blocks)["answer"] for operator in OPERATORS}
     assert {operator for operator, text in texts.items() if said in text} == where
+
+
+def test_only_where_constants_are_tuned_is_a_mark_asked_for_in_the_languages_own_comments():
+    assert "`# tune: [lo, hi]`" in prompt().user and "tune:" not in prompt(tunes=False).user
+    assert "`// tune: [lo, hi]`" in prompt(problem=replace(PROBLEM, edit=("a.cpp",))).user
 
 
 def test_without_timed_no_measured_time_is_shown():

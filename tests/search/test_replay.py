@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from evolve.search.migration import Migration
 from evolve.search.reset import ResetWeakest
 from evolve.search.search import request_data, request_of
 from evolve.search.thresholds import Rule
+from evolve.search.tuning import Tuning
 from evolve.types import ProposalRequest, Reevaluate, Status, TuneRequest
 from tests.search import driving
 from tests.search.driving import founded, good, plain, steps, stored
@@ -21,13 +23,14 @@ STATUSES = st.sampled_from([Status.OK, Status.OK, Status.OK, Status.CRASH, Statu
 STEPS = st.lists(
     st.one_of(
         st.just(("ask",)),
-        st.tuples(st.just("tell"), st.integers(0, 7), STATUSES, SCORES),
-        st.tuples(st.just("tuned"), st.integers(0, 30), SCORES),
+        st.tuples(st.just("tell"), st.integers(0, 7), STATUSES, SCORES, st.one_of(st.none(), SCORES)),
         st.tuples(st.just("reevaluated"), st.integers(0, 30), SCORES),
     ),
     max_size=60,
 )
-BUSY = driving.strategy(migration=Migration(every=3, count=2), reset=ResetWeakest(every=7, minimum=4))
+BUSY = replace(
+    driving.strategy(migration=Migration(every=3, count=2), reset=ResetWeakest(every=7, minimum=4)), tuning=Tuning()
+)
 SETTINGS = driving.settings(3, strategy=BUSY, rules={"main": Rule(quantile=0.25)})
 
 
@@ -38,12 +41,13 @@ def carry_out(search: Search, script: list[tuple]) -> list[int]:
         match step:
             case ("ask",):
                 search.ask()
-            case ("tell", place, status, score) if search.open():
+            case ("tell", place, status, score, after) if search.open():
                 candidate = search.open()[place % len(search.open())]
-                search.tell(candidate, status, score if status is Status.OK else None, {"main": score})
+                tuned = None if after is None else {"method": "hill", "before": 1.0, "after": after}
+                search.tell(candidate, status, score if status is Status.OK else None, {"main": score}, tuned=tuned)
                 told.append(candidate)
-            case ("tuned" | "reevaluated" as kind, place, score):
-                search.told_again(told[place % len(told)], kind, Status.OK, score)
+            case ("reevaluated", place, score):
+                search.told_again(told[place % len(told)], "reevaluated", Status.OK, score)
     return told
 
 
@@ -108,7 +112,14 @@ def test_a_proposed_event_in_the_log_changes_nothing():
 
 def test_every_kind_of_request_survives_its_event():
     proposal = ProposalRequest(
-        id=9, island=1, operator="diff", parent=3, inspirations=(1, 2), tried=(4,), thresholds={"small": 0.5}
+        id=9,
+        island=1,
+        operator="diff",
+        parent=3,
+        inspirations=(1, 2),
+        tried=(4,),
+        thresholds={"small": 0.5},
+        tune={"above": 0.5, "novel": False, "evaluations": 30, "method": "cma"},
     )
     tune = TuneRequest(candidate=9, stage="small", evaluations=30, thresholds={"small": 0.5})
     again = Reevaluate(candidate=9, stage="main", reason="replicate")

@@ -93,7 +93,8 @@ def test_selects_only_an_islands_own_members_and_what_was_sent_to_it(name, scrip
         for event in search.take_events():
             for _, target, ids in event.data.get("moves", ()):
                 here[target].update(ids)
-            for target, founder in event.data.get("resets", ()):
+            refounded = [(event.data["island"], event.data["founder"])] if "founder" in event.data else []
+            for target, founder in (*event.data.get("resets", ()), *refounded):
                 here[target] = {founder, *(c for c in search.open() if search._island[c] == target)}
 
 
