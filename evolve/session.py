@@ -64,7 +64,7 @@ async def resume(run: str, words: Sequence[str], screen: Screen, config_dirs: Se
         setup = _begun(setup, fork.of(config["fork"]) if config.get("fork") else None)
     if unfinished(store, ref.run_id):
         raise RunError(f"run {ref.run_id}: its rescoring was cut short; 'evolve rescore {ref.run_id}' goes on with it")
-    waits = store.inbox(ref.run_id)  # what a person wants of it may be a larger budget
+    waits = any(row["kind"] == "steer" for row in store.inbox(ref.run_id))  # it may be a larger budget
     if row["state"] == "finished" and config["budget"] == row["config"]["budget"] and not waits:
         raise RunError(f"run {ref.run_id} is finished ({row['reason']}); a larger budget goes on: budget.candidates=N")
     return await launch.resume(setup, ref, store, screen)
