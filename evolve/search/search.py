@@ -163,7 +163,8 @@ class Search:
         """Decides on the next proposal. The caller asks only while `may_ask()`."""
         candidate = self.size + 1
         island = self._next_island()
-        parent, inspirations, operator = self._choice(island, generator(self.seed, "select", candidate))
+        rng = generator(self.seed, "select", candidate)
+        parent, inspirations, operator = self._choice(island, rng)
         request = ProposalRequest(
             id=candidate,
             island=island.index,
@@ -172,7 +173,7 @@ class Search:
             inspirations=inspirations,
             tried=self._tried(parent) if parent else (),
             thresholds=self._thresholds.now(),
-            tune=self._tune(candidate, island),
+            tune=self._tune(island, rng),
         )
         self._decide("asked", candidate, request_data(request))
         return request
@@ -191,12 +192,12 @@ class Search:
             inspirations = (self._parent[parent],) if self._parent[parent] else ()
         return parent, inspirations, operator
 
-    def _tune(self, candidate: int, island: Island) -> dict[str, Any] | None:
+    def _tune(self, island: Island, rng: np.random.Generator) -> dict[str, Any] | None:
         tuning = self.strategy.tuning
         if tuning is None:
             return None
         median = self._score[island.at(len(island) // 2)] if len(island) else None
-        return tuning.plan(median, self._gains, generator(self.seed, "tune", candidate))
+        return tuning.plan(median, self._gains, rng)
 
     def tell(
         self,
