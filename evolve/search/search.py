@@ -213,13 +213,11 @@ class Search:
     def ask(self) -> Request:
         """Decides on the next proposal. The caller asks only while `may_ask()`."""
         candidate = self.size + 1
+        rng = generator(self.seed, "select", candidate)
         explores = self._to_explore > 0 and self._best is not None
         island = self._home() if explores else self._next_island(candidate)
-        if explores:
-            choice: tuple[int, tuple[int, ...], str] = (self.best or NONE, (), EXPLORE)
-        else:
-            choice = self._choice(island, generator(self.seed, "select", candidate))
-        parent, inspirations, operator = choice
+        another: tuple[int, tuple[int, ...], str] = (self.best or NONE, (), EXPLORE)
+        parent, inspirations, operator = another if explores else self._choice(island, rng)
         request = ProposalRequest(
             id=candidate,
             island=island.index,
@@ -228,7 +226,7 @@ class Search:
             inspirations=inspirations,
             tried=self._tried(parent, 3 * TRIED if explores else TRIED) if parent else (),
             thresholds=self._thresholds.now(),
-            tune=self._tune(candidate, island),
+            tune=self._tune(island, rng),
         )
         self._decide("asked", candidate, request_data(request))
         return request
@@ -247,12 +245,12 @@ class Search:
             inspirations = (self._parent[parent],) if self._parent[parent] else ()
         return parent, inspirations, operator
 
-    def _tune(self, candidate: int, island: Island) -> dict[str, Any] | None:
+    def _tune(self, island: Island, rng: np.random.Generator) -> dict[str, Any] | None:
         tuning = self.strategy.tuning
         if tuning is None:
             return None
         median = self._score[island.at(len(island) // 2)] if len(island) else None
-        return tuning.plan(median, self._gains, generator(self.seed, "tune", candidate))
+        return tuning.plan(median, self._gains, rng)
 
     def tell(
         self,
