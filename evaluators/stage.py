@@ -244,9 +244,12 @@ class StageRun:
 
     def _open(self) -> Sandbox:
         if self._sandbox is None:
-            self._sandbox = Sandbox(self._zygote, self._clock, self._answer)
+            self._sandbox = self._new_sandbox()
             self._sandbox.open(self._job.problem, self._stage, self.files, self._built)
         return self._sandbox
+
+    def _new_sandbox(self) -> Sandbox:
+        return Sandbox(self._zygote, self._clock, self._answer)
 
     def _close(self) -> str:
         """Ends the candidate's process; returns the end of what it printed."""
