@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 VERBS = (
-    "run", "resume", "runs", "status", "best", "show", "lineage", "diff", "export", "problems", "check", "prompt", "answer",
-    "completion",
+    "run", "resume", "runs", "status", "best", "show", "lineage", "diff", "export", "problems", "check", "prompt", "try",
+    "answer", "completion",
 )  # fmt: skip
-OF_RUN = ("resume", "status", "best", "show", "lineage", "diff", "export", "prompt")
+OF_RUN = ("resume", "status", "best", "show", "lineage", "diff", "export", "prompt", "try")
 
 SCRIPTS = {
     "bash": """_evolve() {
@@ -39,7 +39,7 @@ compdef _evolve evolve
 }
 
 
-def script(arguments: argparse.Namespace) -> int:
+def completion(arguments: argparse.Namespace) -> int:
     """Prints a shell's script; `eval "$(evolve completion bash)"` turns it on."""
     sys.stdout.write(SCRIPTS[arguments.shell])
     return 0
