@@ -13,7 +13,6 @@ import importlib
 import math
 import os
 import queue
-import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Coroutine, Iterator
@@ -28,7 +27,7 @@ from evaluators.cascade import Cascade as Cascade
 from evaluators.harness import session, wire
 from evaluators.pool import Serve, StageJob, refuse
 from evaluators.sandbox import Answer, Clock, Failure, Sandbox, Zygote
-from evaluators.scoring import Scorer
+from evaluators.scoring import Scorer, unload
 from evaluators.stage import StageRun
 from evolve.errors import EvaluatorError
 from evolve.problem import Problem, Stage
@@ -80,7 +79,7 @@ class Foreground:
             with contextlib.closing(Zygote("bare", job.problem)) as zygote:  # where something is built
                 return replace(_Run(self._scorer, zygote, job, ask).run(), isolation="none")
         except EvaluatorError as error:
-            return StageOutcome(stage=job.stage, status=Status.EVALUATOR_ERROR, feedback=str(error))
+            return job.failed(Status.EVALUATOR_ERROR, str(error))
 
 
 def _settle(done: Future[Any], work: Coroutine[Any, Any, Any]) -> None:
@@ -141,10 +140,7 @@ class InProcess(Sandbox):
         return {"data": problem.data, "memory_mb": memory_mb}
 
     def close(self) -> tuple[float, float, str]:
-        sys.path[:] = [path for path in sys.path if path != self._scratch]
-        for name, module in list(sys.modules.items()):
-            if str(getattr(module, "__file__", "")).startswith(self._scratch + "/"):
-                del sys.modules[name]
+        unload(self._scratch)
         return super().close()
 
 

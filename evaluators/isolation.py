@@ -45,7 +45,7 @@ def plan(level: str, problem: Problem, home: str) -> dict[str, Any]:
     the same to Landlock, which can only grant. `library` is for interpreters that may lack what the harness imports.
     """
     chosen = interpreter(problem.python)
-    library = "" if chosen.ours else _library(home)
+    library = _library(home) if problem.python else ""
     needs_gpu = any(stage.profile == "gpu" for stage in problem.stages)
     reads = list(_outermost([*SYSTEM, *_readable(problem), *problem.mounts, *(gpu.READS if needs_gpu else ())]))
     hidden = [path for path in _hidden(problem) if _within(path, reads)]

@@ -344,7 +344,7 @@ class Sandbox:
         if self._channel is not None:
             self._channel.close()
         if self._log is not None:
-            tail = _tail(self._log).replace(f"{self._scratch or SCRATCH}/", "")  # a place that is another each time
+            tail = end_of(self._log).replace(f"{self._scratch or SCRATCH}/", "")  # a place that is another each time
             self._log.close()
         if self._scratch:
             tree.remove(self._scratch)
@@ -417,7 +417,7 @@ class Sandbox:
 
     def _exited(self, code: int) -> Failure:
         """Says why a command is gone; what it printed tells whether memory ran out."""
-        printed = "" if self._log is None else _tail(self._log)
+        printed = "" if self._log is None else end_of(self._log)
         if code and any(words in printed for words in OUT_OF_MEMORY):
             return Failure(Status.MEMORY, f"ran out of memory (exit code {code})")
         return _death(code, 0.0, self._clock)
@@ -484,7 +484,8 @@ def _check_names(files: Files, taken: str) -> None:
         raise Failure(Status.INVALID, f"the file {name!r} can't be written: {error}") from None
 
 
-def _tail(log: IO[bytes]) -> str:
+def end_of(log: IO[bytes]) -> str:
+    """Returns the end of what was printed."""
     size = os.fstat(log.fileno()).st_size
     raw = os.pread(log.fileno(), LOG_TAIL, max(0, size - LOG_TAIL))
     return raw.decode("utf-8", "replace").strip()

@@ -160,10 +160,7 @@ class Session:
             self.channel.send(["raised", "MemoryError", 0, "MemoryError: what it returned does not fit a second time"])
 
     def _trace(self, error: BaseException) -> str:
-        """Formats the frames in the candidate's own files, with paths as the candidate knows them."""
-        own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(self._scratch)]
-        lines = traceback.format_list(own[-5:]) + traceback.format_exception_only(error)
-        return _text("".join(lines).replace(self._scratch + "/", ""))
+        return _text(own_frames(error, self._scratch))
 
     def _stub(self, name: str) -> Callable[..., Any]:
         def service(*args: Any, **kwargs: Any) -> Any:
@@ -175,6 +172,13 @@ class Session:
 
         service.__name__ = name
         return service
+
+
+def own_frames(error: BaseException, folder: str) -> str:
+    """Formats an exception with its frames in a folder's files, with paths as seen from there."""
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(folder)]
+    lines = traceback.format_list(own[-5:]) + traceback.format_exception_only(error)
+    return "".join(lines).replace(f"{folder}/", "")
 
 
 def _kind(error: BaseException) -> str:
