@@ -14,7 +14,7 @@ from typing import Any
 import msgpack
 
 from evaluators import gpu
-from evaluators.environment import PACKAGES, interpreter
+from evaluators.environment import PACKAGES, Interpreter, interpreter
 from evaluators.harness import landlock, seccomp
 from evolve.problem import Problem
 
@@ -133,17 +133,17 @@ def _hidden(problem: Problem) -> Iterator[str]:
     """Returns the folders that no candidate may read: the problem's, ours, and other installed problems."""
     specs = [spec for name in OURS if (spec := importlib.util.find_spec(name)) is not None]
     found = [str(problem.path), *(place for spec in specs for place in spec.submodule_search_locations or ())]
-    for packages in _packages({*interpreter().folders, *interpreter(problem.python).folders}):
+    for packages in {*_packages(interpreter()), *_packages(interpreter(problem.python))}:
         found += [f"{packages}/{name}" for name in OURS]  # another interpreter may have an Evolve of its own
         scorers = [*glob.glob(f"{packages}/*/evaluator.py"), *glob.glob(f"{packages}/*/*/evaluator.py")]
         found += filter(_is_problem, map(os.path.dirname, scorers))
     return _outermost(found)
 
 
-def _packages(folders: Iterable[str]) -> Iterator[str]:
-    """Returns the folders of installed packages in an interpreter's."""
-    for folder in folders:
-        yield from [folder] if os.path.basename(folder) in PACKAGES else glob.glob(f"{folder}/lib*/python*/*-packages")
+def _packages(chosen: Interpreter) -> Iterator[str]:
+    """Returns the folders of an interpreter's installed packages."""
+    for folder in chosen.folders:
+        yield from [folder] if os.path.basename(folder) in PACKAGES else glob.glob(f"{folder}/lib/python*/*-packages")
 
 
 def _is_problem(folder: str) -> bool:
