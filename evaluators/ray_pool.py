@@ -86,7 +86,7 @@ class RayHost(Host):
 @dataclass(eq=False, slots=True, kw_only=True)
 class Waiting(Waiter):
     host: asyncio.Future[RayHost | None]
-    hopeless_since: float | None = None
+    hoped: float  # when there was hope of a host last
 
 
 class RayPool:
@@ -280,7 +280,7 @@ class RayPool:
         if self._tending is None:
             raise RuntimeError("the pool is not started")
         loop = asyncio.get_running_loop()
-        waiting = Waiting(shape=shape, since=loop.time(), host=loop.create_future())
+        waiting = Waiting(shape=shape, since=loop.time(), hoped=loop.time(), host=loop.create_future())
         self._waiting.append(waiting)
         self._plan()
         try:
@@ -469,16 +469,13 @@ class RayPool:
         now = asyncio.get_running_loop().time()
         for waiting in list(self._waiting):
             if self._hope(waiting.shape):
-                waiting.hopeless_since = None
-                self._said_hopeless = False
-                continue
-            waiting.hopeless_since = waiting.hopeless_since or now
-            if not self._said_hopeless:
-                self._said_hopeless = True
-                log.warning("no Ray node can run evaluations now; waiting %g s for one", self._patience_s)
-            if now - waiting.hopeless_since >= self._patience_s:
+                waiting.hoped, self._said_hopeless = now, False
+            elif now - waiting.hoped >= self._patience_s:
                 self._waiting.remove(waiting)
                 waiting.host.set_result(None)
+            elif not self._said_hopeless:
+                self._said_hopeless = True
+                log.warning("no Ray node can run evaluations now; waiting %g s for one", self._patience_s)
 
     def _hope(self, shape: Shape) -> bool:
         """Tells whether a host is up whose node could hold the shape, or starts on a node that lost none."""
