@@ -110,7 +110,7 @@ def build_key(problem: Problem, files: Files) -> str:
     path = interpreter(problem.python).argv[0]
     programs = [path if name == PYTHON else name for name in (run[0], *problem.requires)]
     facts = [sorted(files.items()), run, [_version(name) for name in programs], _node(), problem.mounts, path]
-    facts.append(problem.hash if (problem.path / "data").is_dir() else "")
+    facts.append(problem.hash if problem.data else "")
     return hashlib.sha256(repr(facts).encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -10,15 +10,12 @@ import asyncio
 import bdb
 import contextlib
 import importlib
-import importlib.util
 import math
 import os
 import queue
-import random
-import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -27,14 +24,14 @@ from typing import Any
 
 from evaluators.asking import Ask
 from evaluators.cascade import Cascade as Cascade
-from evaluators.harness import session, tree, wire
+from evaluators.harness import session, wire
 from evaluators.pool import Serve, StageJob, refuse
-from evaluators.sandbox import Clock, Failure, Zygote
-from evaluators.scoring import Scorer
+from evaluators.sandbox import Answer, Clock, Failure, Sandbox, Zygote
+from evaluators.scoring import Scorer, unload
 from evaluators.stage import StageRun
 from evolve.errors import EvaluatorError
-from evolve.problem import Problem
-from evolve.types import StageOutcome, Status
+from evolve.problem import Problem, Stage
+from evolve.types import Files, StageOutcome, Status
 
 OURS = tuple(str(Path(__file__).resolve().parents[1] / name) + "/" for name in ("evaluators", "evolve"))
 Tell = Callable[[str], None]
@@ -82,7 +79,7 @@ class Foreground:
             with contextlib.closing(Zygote("bare", job.problem)) as zygote:  # where something is built
                 return replace(_Run(self._scorer, zygote, job, ask).run(), isolation="none")
         except EvaluatorError as error:
-            return StageOutcome(stage=job.stage, status=Status.EVALUATOR_ERROR, feedback=str(error))
+            return job.failed(Status.EVALUATOR_ERROR, str(error))
 
 
 def _settle(done: Future[Any], work: Coroutine[Any, Any, Any]) -> None:
@@ -124,107 +121,87 @@ class _Run(StageRun):
         super().__init__(scorer, zygote, job, ask)
         self._clock = Clock(math.inf, math.inf)
 
-    def _open(self) -> Any:
-        if self._sandbox is None:
-            self._sandbox = here = InProcess(self._answer, self._scorer.tell)  # type: ignore[assignment]
-            here.open(self._job.problem, {**self.files, **self._built})
-        return self._sandbox
+    def _new_sandbox(self) -> Sandbox:
+        return InProcess(self._zygote, self._clock, self._answer, self._scorer.tell)
 
 
-class InProcess:
-    """Stands for a `Sandbox`: the candidate's module is one of this process, its folder a temporary one."""
+class InProcess(Sandbox):
+    """A sandbox that is none: the harness's session is in this process, its folder a temporary one."""
 
-    def __init__(self, answer: Callable[..., list[Any]], tell: Tell):
-        self.failure: Failure | None = None
-        self._answer, self._tell = answer, tell
-        self._fault: EvaluatorError | None = None  # of a service: stands, whatever the candidate makes of it
-        self._folder = os.path.realpath(tempfile.mkdtemp(prefix="evolve-debug-"))
-        self._module: Any = None
+    def __init__(self, zygote: Zygote, clock: Clock, answer: Answer, tell: Tell):
+        super().__init__(zygote, clock, answer)
+        self._scratch = os.path.realpath(tempfile.mkdtemp(prefix="evolve-debug-"))
+        self._channel = Near(self._scratch, answer, tell)  # type: ignore[assignment]
 
-    def open(self, problem: Problem, files: Mapping[str, str | bytes]) -> None:
-        for name, content in files.items():
-            target = Path(self._folder, name)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content if isinstance(content, bytes) else content.encode())
-        if (problem.path / "data").is_dir():
-            os.symlink(problem.path / "data", Path(self._folder, "data"))
-        sys.path.insert(0, self._folder)
+    def _start(self, problem: Problem, stage: Stage, files: Files, memory_mb: int, *, program: bool) -> dict[str, Any]:
         for name in problem.preload:
             importlib.import_module(name)
-        random.seed(0)
-        if "numpy.random" in sys.modules:
-            sys.modules["numpy"].random.seed(0)
-        path = Path(self._folder, problem.entry_file or problem.edit[0])
-        spec = importlib.util.spec_from_file_location(session.MODULE, path)
-        if spec is None or spec.loader is None:
-            raise self._failed(Status.CRASH, f"ImportError: {path.name} is not a Python file")
-        self._module = sys.modules[session.MODULE] = importlib.util.module_from_spec(spec)
-        self._turn(spec.loader.exec_module, self._module)
-
-    def call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        try:
-            _, _, args, kwargs = wire.decode(wire.encode(["call", name, args, kwargs]), self._stub)
-        except wire.TooLarge as error:
-            raise EvaluatorError(f"evaluator.py: what it sends to the candidate is too large: {error}") from None
-        if not hasattr(self._module, name):
-            raise self._failed(Status.CRASH, f"AttributeError: the candidate has no '{name}'")
-        returned = self._turn(getattr(self._module, name), *args, **kwargs)
-        try:
-            return wire.decode(wire.encode(["return", returned]))[1]
-        except TypeError as error:
-            raise self._failed(Status.INVALID, f"what it returned can't be sent: {error}") from None
-        except wire.TooLarge as error:
-            raise self._failed(Status.LIMIT, f"what it returned is too large: {error}") from None
-        except wire.WireError as error:
-            raise self._failed(Status.CRASH, f"sent a malformed message: {error}") from None
+        session.fix_global_generators()
+        return {"data": problem.data, "memory_mb": memory_mb}
 
     def close(self) -> tuple[float, float, str]:
-        sys.path[:] = [path for path in sys.path if path != self._folder]
-        for name, module in list(sys.modules.items()):
-            if str(getattr(module, "__file__", "")).startswith(self._folder + "/"):
-                del sys.modules[name]
-        tree.remove(self._folder)
-        return 0.0, 0.0, ""
+        unload(self._scratch)
+        return super().close()
 
-    def _turn(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Runs the candidate's code in its folder."""
-        if self.failure:
-            raise self.failure
-        try:
-            with contextlib.chdir(self._folder):
-                returned = function(*args, **kwargs)
-        except (Failure, EvaluatorError, KeyboardInterrupt):
-            raise
-        except bdb.BdbQuit:
-            raise KeyboardInterrupt from None
-        except BaseException as error:  # the border to the candidate: what it raised is a fact
-            if self._fault is None:
-                self._tell(traced(error).replace(self._folder + "/", ""))
-                own = [frame for frame in traceback.extract_tb(error.__traceback__) if self._folder in frame.filename]
-                text = "".join(traceback.format_list(own[-5:]) + traceback.format_exception_only(error))
-                status = Status.MEMORY if isinstance(error, MemoryError) else Status.CRASH
-                raise self._failed(status, text.replace(self._folder + "/", "").rstrip()) from error
-        if self._fault is not None:
-            raise self._fault
-        return returned
 
-    def _failed(self, status: Status, reason: str) -> Failure:
-        self.failure = self.failure or Failure(status, reason)
-        return self.failure
+class Near:
+    """The sandbox's end of a channel within this process: `receive` has the session work in its folder until it answers."""
 
-    def _stub(self, name: str) -> Callable[..., Any]:
-        def service(*args: Any, **kwargs: Any) -> Any:
+    def __init__(self, folder: str, answer: Answer, tell: Tell):
+        self._folder = folder
+        self._session = _Session(lambda stub: Far(stub, answer), folder, tell)
+
+    def send(self, message: Any, deadline: float) -> None:
+        far = self._session.channel
+        far.message = wire.decode(wire.encode(message), far.stub)
+
+    def receive(self, deadline: float) -> Any:
+        with contextlib.chdir(self._folder):
+            self._session.answer()
+        if self._session.channel.fault is not None:
+            raise self._session.channel.fault
+        return self._session.channel.message
+
+    def close(self) -> None: ...
+
+
+class Far:
+    """The session's end, which puts what is asked of a service to the scorer's side at once."""
+
+    def __init__(self, stub: Callable[[str], Any], answer: Answer):
+        self.stub = stub
+        self.message: Any = None  # the one on its way
+        self.fault: Exception | None = None  # of a service: stands, whatever the candidate makes of it
+        self._answer = answer
+
+    def send(self, message: Any) -> None:
+        self.message = wire.decode(wire.encode(message))
+        if self.message[0] == "service":
             try:
-                _, *question = wire.decode(wire.encode(["service", name, args, kwargs]))
-                kind, value = wire.decode(wire.encode(self._answer(*question)))
-            except EvaluatorError as error:
-                self._fault = error
+                self.message = wire.decode(wire.encode(self._answer(*self.message[1:])))
+            except (Failure, EvaluatorError) as error:
+                self.fault = error
                 raise
-            if kind == "raised":
-                raise session.ServiceError(value)
-            return value
 
-        return service
+    def receive(self) -> Any:
+        return self.message
+
+
+class _Session(session.Session):
+    """The harness's session; it tells the whole traceback of what the candidate raises, and ends where a debugger is left."""
+
+    channel: Far
+
+    def __init__(self, channel: Callable[..., Far], folder: str, tell: Tell):
+        super().__init__(channel, folder)
+        self._tell = tell
+
+    def _trace(self, error: BaseException) -> str:
+        if isinstance(error, bdb.BdbQuit | KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        if self.channel.fault is None:
+            self._tell(traced(error).replace(self._scratch + "/", ""))
+        return super()._trace(error)
 
 
 def traced(error: BaseException) -> str:

@@ -9,7 +9,6 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from evolve.errors import EvaluatorError
 
@@ -21,7 +20,6 @@ PASSED = (
 PACKAGES = ("site-packages", "dist-packages")
 CACHE = "EVOLVE_CACHE"
 OLDEST = (3, 9)  # that the harness runs on
-SAFE_PATH = (3, 11)  # has the option -P
 FACTS = "import sys, json; print(json.dumps([sys.version_info[:2], sys.prefix, sys.base_prefix]))"
 
 
@@ -48,22 +46,20 @@ def cache_folder() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """A Python that runs candidates: how it is started, and the folders that it needs. `ours` is the engine's own."""
+    """A Python that runs candidates: how it is started, and the folders that it needs."""
 
     argv: tuple[str, ...]
     folders: tuple[str, ...]
-    ours: bool
 
 
 @cache
 def interpreter(path: str = "") -> Interpreter:
     """Returns the engine's interpreter, or the one at a path. Raises EvaluatorError where that is of no use."""
-    version, *prefixes = _facts(path) if path else (list(sys.version_info[:2]), sys.prefix, sys.base_prefix)
-    program = path or sys.executable
-    safe_path = ("-P",) if tuple(version) >= SAFE_PATH else ()
+    program, option = (path, ()) if path else (sys.executable, ("-P",))  # which is new in 3.11
+    prefixes = _prefixes(path) if path else [sys.prefix, sys.base_prefix]
     packages = [] if path else [folder for folder in sys.path if os.path.basename(folder) in PACKAGES]
     folders = (*prefixes, str(Path(os.path.realpath(program)).parents[1]), *packages)
-    return Interpreter((program, *safe_path, "-s", "-B"), tuple(dict.fromkeys(folders)), ours=not path)
+    return Interpreter((program, *option, "-s", "-B"), tuple(dict.fromkeys(folders)))
 
 
 def python() -> list[str]:
@@ -71,19 +67,19 @@ def python() -> list[str]:
     return list(interpreter().argv)
 
 
-def _facts(path: str) -> list[Any]:
-    """Asks another interpreter for its version and prefixes."""
+def _prefixes(path: str) -> list[str]:
+    """Asks another interpreter for its prefixes, and whether it is new enough."""
     where, least = f"problem.yaml: python: {path}", "{}.{}".format(*OLDEST)
     try:
         environment = clean_environment("/", trusted=False)
         asked = subprocess.run([path, "-s", "-B", "-c", FACTS], env=environment, capture_output=True, timeout=30)
-        facts = json.loads(asked.stdout)
+        version, *prefixes = json.loads(asked.stdout)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EvaluatorError(f"{where}: can't be run ({error}); name a Python {least} or newer there") from None
     except ValueError:
         said = (asked.stderr or asked.stdout).decode("utf-8", "replace").strip()[-200:]
         raise EvaluatorError(f"{where}: is no Python ({said!r}); name a Python {least} or newer there") from None
-    if tuple(facts[0]) < OLDEST:
-        found = ".".join(map(str, facts[0]))
+    if tuple(version) < OLDEST:
+        found = ".".join(map(str, version))
         raise EvaluatorError(f"{where}: is Python {found}; candidates need {least} or newer")
-    return list(facts)
+    return list(map(str, prefixes))

@@ -22,7 +22,7 @@ def ray(
     """Returns a cascade on a Ray cluster, or on a Ray of its own where `address` is None."""
     from evaluators.ray_pool import RayPool
 
-    return Cascade(RayPool(workers, address, isolation, patience_s), isolation, queue)
+    return Cascade(RayPool(workers, address, isolation, patience_s), isolation, queue, local=address is None)
 
 
 def auto(
@@ -35,8 +35,4 @@ def auto(
 ) -> Cascade:
     """Returns `ray` when an address is given or a stage needs a `gpu`, else `local`."""
     checks.flag("evaluator.gpu", gpu, or_null=True)
-    if address or not gpu:
-        return ray(workers, address, isolation, queue, patience_s) if address else local(workers, isolation, queue)
-    from evaluators.ray_pool import RayPool
-
-    return Cascade(RayPool(workers, None, isolation, patience_s), isolation, queue, local=True)
+    return ray(workers, address, isolation, queue, patience_s) if address or gpu else local(workers, isolation, queue)

@@ -5,22 +5,28 @@ from __future__ import annotations
 import glob
 import importlib.util
 import os
-import site
+import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgpack
+
 from evaluators import gpu
-from evaluators.environment import interpreter
+from evaluators.environment import PACKAGES, Interpreter, interpreter
 from evaluators.harness import landlock, seccomp
 from evolve.problem import Problem
 
+HARNESS = str(Path(__file__).resolve().parent / "harness")
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 FILES = ("/etc/ld.so.cache", "/etc/localtime", "/sys/devices/system/cpu", "/proc/cpuinfo", "/proc/meminfo")  # guarded
 OURS = ("evolve", "evaluators", "problems", "configs")
 FIRST_UID, UIDS = 60_000, 5_000  # of candidates, where root starts them
 CAP_SETUID = 1 << 7
+NO_PROBLEM = Problem(
+    name="", path=Path("/-"), description="", entry="", edit=(), initials=(), objectives={}, stages=()
+)  # of a zygote that only shows whether a level can be had
 
 
 def lacking(level: str) -> str:
@@ -32,37 +38,47 @@ def lacking(level: str) -> str:
     return "" if level == "strict" or landlock.abi() else "the kernel has no Landlock (Linux 5.13)"
 
 
-def plan(level: str, problem: Problem | None, home: str, harness: str, library: str) -> dict[str, Any]:
+def plan(level: str, problem: Problem, home: str) -> dict[str, Any]:
     """Returns what a zygote is told: its level, and what candidates may read.
 
     `reads` are whole folders (their own root shows them), `hidden` what is taken out of them; `granted` and `listed` say
-    the same to Landlock, which can only grant.
+    the same to Landlock, which can only grant. `library` is for interpreters that may lack what the harness imports.
     """
-    needs_gpu = problem is not None and any(stage.profile == "gpu" for stage in problem.stages)
-    mounts = problem.mounts if problem else ()
-    reads = list(_outermost([*SYSTEM, *_interpreter(problem), *mounts, *(gpu.READS if needs_gpu else ())]))
+    chosen = interpreter(problem.python)
+    library = _library(home) if problem.python else ""
+    needs_gpu = any(stage.profile == "gpu" for stage in problem.stages)
+    reads = list(_outermost([*SYSTEM, *_readable(problem), *problem.mounts, *(gpu.READS if needs_gpu else ())]))
     hidden = [path for path in _hidden(problem) if _within(path, reads)]
-    data = str(problem.path / "data") if problem and (problem.path / "data").is_dir() else ""
-    shown = [*reads, *filter(None, [data, library]), harness, *FILES]
+    shown = [*reads, *filter(None, [problem.data, library]), HARNESS, *FILES]
     granted, listed = _granted(shown, hidden) if level == "guarded" else ([], [])
     return {
         "level": level,
-        "uid": candidates_uid(level, problem),
+        "uid": _candidates_uid(level, problem),
         "home": home,
-        "harness": harness,
+        "harness": HARNESS,
         "library": library,
-        "python": interpreter(problem.python if problem else "").argv,
-        "data": data,
+        "python": chosen.argv,
+        "data": problem.data,
         "reads": reads,
         "hidden": hidden,
         "granted": granted,
-        "listed": [*listed, os.path.dirname(harness)],  # where a fresh process finds the package
+        "listed": [*listed, os.path.dirname(HARNESS)],  # where a fresh process finds the package
         "devices": gpu.nodes(gpu.assigned()) if needs_gpu else [],
-        "preload": list(problem.preload) if problem else [],
+        "preload": list(problem.preload),
     }
 
 
-def candidates_uid(level: str, problem: Problem | None = None) -> int:
+def _library(home: str) -> str:
+    """Returns a new folder with msgpack in pure Python, which runs on any interpreter."""
+    folder = Path(home, "library")
+    source = Path(str(msgpack.__file__)).parent
+    shutil.copytree(source, folder / "msgpack", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    for place in (folder, *folder.rglob("*")):  # whatever the umask: a candidate of another user reads them
+        place.chmod(0o755 if place.is_dir() else 0o644)
+    return str(folder)
+
+
+def _candidates_uid(level: str, problem: Problem) -> int:
     """Returns the user id of this worker's candidates: one of their own where root may give it."""
     own = os.geteuid()
     if own or level == "bare":
@@ -72,13 +88,13 @@ def candidates_uid(level: str, problem: Problem | None = None) -> int:
     mapped = any(first <= uid < first + count for first, _, count in ranges)
     status = Path("/proc/self/status").read_text()
     capable = int(status.partition("CapEff:")[2].split()[0], 16) & CAP_SETUID
-    shown = [*problem.mounts, *filter(os.path.isdir, [str(problem.path / "data")])] if problem else []
+    shown = [*problem.mounts, *filter(None, [problem.data])]
     if level == "strict":  # which shows them at places of its own
-        return uid if mapped and capable and all(_is_open(Path(path)) for path in shown) else own
-    if problem and any(stage.profile != "python" for stage in problem.stages):
-        shown.append(str(Path(__file__).parent))  # the harness, for a fresh process
-    open_to_all = all(map(_open_to_all, [*_interpreter(problem), *shown]))
-    return uid if mapped and capable and open_to_all else own
+        reached = all(_is_open(Path(path)) for path in shown)
+    else:
+        harness = [HARNESS] if any(stage.profile != "python" for stage in problem.stages) else []  # for a fresh process
+        reached = all(map(_open_to_all, [*_readable(problem), *shown, *harness]))
+    return uid if mapped and capable and reached else own
 
 
 def _open_to_all(path: str) -> bool:
@@ -92,10 +108,10 @@ def _is_open(place: Path) -> bool:
     return bool(place.stat().st_mode & (stat.S_IXOTH if place.is_dir() else stat.S_IROTH))
 
 
-def _interpreter(problem: Problem | None) -> list[str]:
+def _readable(problem: Problem) -> list[str]:
     """Returns the folders of the candidates' interpreter, its libraries and those of its dynamic linker."""
     libraries = os.environ.get("LD_LIBRARY_PATH", "").split(":")
-    paths = [*interpreter(problem.python if problem else "").folders, *filter(None, libraries)]
+    paths = [*interpreter(problem.python).folders, *filter(None, libraries)]
     return [path for path in paths if path != "/" and os.path.isabs(path) and os.path.exists(path)]
 
 
@@ -113,23 +129,25 @@ def _within(path: str, folders: Iterable[str]) -> bool:
     return any(path == folder or path.startswith(folder + "/") for folder in folders if not os.path.islink(folder))
 
 
-def _hidden(problem: Problem | None) -> list[str]:
-    """Returns the folders that no candidate may read: ours, the problem's, and other installed problems."""
+def _hidden(problem: Problem) -> Iterator[str]:
+    """Returns the folders that no candidate may read: the problem's, ours, and other installed problems."""
     specs = [spec for name in OURS if (spec := importlib.util.find_spec(name)) is not None]
-    ours = [place for spec in specs for place in spec.submodule_search_locations or ()]
-    packages_folders = site.getsitepackages()
-    if problem and problem.python:  # which may have an Evolve of its own
-        folders = interpreter(problem.python).folders
-        packages_folders += [p for folder in folders for p in glob.glob(f"{folder}/lib/python*/*-packages")]
-        ours += [f"{packages}/{name}" for packages in packages_folders for name in OURS]
-    installed = [
-        folder
-        for packages in packages_folders
-        for pattern in ("*/evaluator.py", "*/*/evaluator.py")
-        for folder in map(os.path.dirname, glob.glob(f"{packages}/{pattern}"))
-        if glob.glob(f"{folder}/initial*") or os.path.exists(f"{folder}/problem.yaml")
-    ]
-    return list(_outermost([*ours, *installed, *([str(problem.path)] if problem else [])]))
+    found = [str(problem.path), *(place for spec in specs for place in spec.submodule_search_locations or ())]
+    for packages in {*_packages(interpreter()), *_packages(interpreter(problem.python))}:
+        found += [f"{packages}/{name}" for name in OURS]  # another interpreter may have an Evolve of its own
+        scorers = [*glob.glob(f"{packages}/*/evaluator.py"), *glob.glob(f"{packages}/*/*/evaluator.py")]
+        found += filter(_is_problem, map(os.path.dirname, scorers))
+    return _outermost(found)
+
+
+def _packages(chosen: Interpreter) -> Iterator[str]:
+    """Returns the folders of an interpreter's installed packages."""
+    for folder in chosen.folders:
+        yield from [folder] if os.path.basename(folder) in PACKAGES else glob.glob(f"{folder}/lib/python*/*-packages")
+
+
+def _is_problem(folder: str) -> bool:
+    return bool(glob.glob(f"{folder}/initial*")) or os.path.exists(f"{folder}/problem.yaml")
 
 
 def _granted(paths: Iterable[str], hidden: list[str]) -> tuple[list[str], list[str]]:

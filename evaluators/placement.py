@@ -49,10 +49,14 @@ class Shape:
         enough = all(mine.get(name, 0.0) >= amount for name, amount in needs.items())
         return enough and mine.get("GPU", 0.0) == needs.get("GPU", 0.0)
 
+    @property
+    def taken(self) -> Mapping[str, float]:
+        """What an actor of this shape takes of a node; one that needs nothing counts as one CPU."""
+        return dict(self.needs) or {"CPU": 1.0}
+
     def fits(self, free: Mapping[str, float]) -> int:
-        """Returns how many times the needs are in `free`; a stage that needs nothing counts as one CPU."""
-        needs = self.needs or (("CPU", 1.0),)
-        return max(0, min(math.floor(free.get(name, 0.0) / amount + EPSILON) for name, amount in needs))
+        """Returns how many times the shape is in `free`."""
+        return max(0, min(math.floor(free.get(name, 0.0) / amount + EPSILON) for name, amount in self.taken.items()))
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -108,47 +112,47 @@ class Plan:
 
 def plan(nodes: Iterable[Node], hosts: Sequence[Host], waiters: Sequence[Waiter], limit: int, now: float) -> Plan:
     """Decides for jobs in order of arrival; at most `limit` hosts exist at once, those that start included."""
-    return (
-        _Planner([node for node in nodes if node.usable(now)], hosts, limit, now).plan(waiters) if waiters else Plan()
-    )
+    return _Planner(nodes, hosts, limit, now).plan(waiters) if waiters else Plan()
 
 
 class _Planner:
-    def __init__(self, nodes: Sequence[Node], hosts: Sequence[Host], limit: int, now: float):
-        self._nodes, self._hosts, self._limit, self._now = nodes, list(hosts), limit, now
+    """Keeps what of each usable node is free and how many hosts are there, while it decides."""
+
+    def __init__(self, nodes: Iterable[Node], hosts: Sequence[Host], limit: int, now: float):
+        self._hosts, self._limit, self._now = list(hosts), limit, now
         self._idle = [host for host in hosts if host.idle]
-        self._at: dict[Node, list[Host]] = {node: [] for node in nodes}
+        self._kept: tuple[Shape, Node] | None = None  # a node that is kept free for a shape
+        self._free = {node: Counter(node.total) for node in nodes if node.usable(now)}
+        self._count = Counter(host.node for host in hosts)
         for host in hosts:
-            self._at.setdefault(host.node, []).append(host)
+            if host.node in self._free:
+                self._free[host.node].subtract(host.shape.taken)
         self._plan = Plan()
 
     def plan(self, waiters: Sequence[Waiter]) -> Plan:
+        self._keep_a_node(waiters)
         starting = Counter(host.shape for host in self._hosts if not host.ready)
-        kept = self._kept_for(waiters, starting)
-        left = [waiter for waiter in waiters if not self._give(waiter, kept)]
-        full, stuck = set[Shape](), set[Shape]()  # what has no room as it is, and none after a release either
-        for waiter in left:
-            if starting[waiter.shape]:
-                starting[waiter.shape] -= 1
-            elif waiter.shape in full or not self._start(waiter.shape, kept, release=False):
-                full.add(waiter.shape)
-                if self._give(waiter, kept, larger=True) or waiter.shape in stuck:
-                    continue
-                if not self._start(waiter.shape, kept, release=True):
-                    stuck.add(waiter.shape)
+        stuck = set[Shape]()  # what has no room even after a release
+        for waiter in [waiter for waiter in waiters if not self._give(waiter)]:
+            shape = waiter.shape
+            if starting[shape]:
+                starting[shape] -= 1
+            elif shape in stuck:
+                self._give(waiter, larger=True)
+            elif not (self._start(shape) or self._give(waiter, larger=True) or self._start(shape, release=True)):
+                stuck.add(shape)
         return self._plan
 
-    def _kept_for(self, waiters: Sequence[Waiter], starting: Mapping[Shape, int]) -> tuple[Shape, Node] | None:
-        """Returns the oldest overdue shape that nothing serves or will serve, and the node kept free for it."""
+    def _keep_a_node(self, waiters: Sequence[Waiter]) -> None:
+        """Keeps the emptiest node for the oldest overdue shape that no host serves or will serve."""
         served = {host.shape for host in self._hosts}
-        for waiter in waiters:
-            if self._now - waiter.since >= SWITCH_S and waiter.shape not in served:
-                nodes = [node for node in self._nodes if waiter.shape.fits(node.total)]
-                return (waiter.shape, min(nodes, key=self._count)) if nodes else None
-        return None
+        late = (w.shape for w in waiters if self._now - w.since >= SWITCH_S and w.shape not in served)
+        if shape := next(late, None):
+            nodes = [node for node in self._free if shape.fits(node.total)]
+            self._kept = (shape, min(nodes, key=self._count.__getitem__)) if nodes else None
 
-    def _give(self, waiter: Waiter, kept: tuple[Shape, Node] | None, larger: bool = False) -> bool:
-        idle = [host for host in self._idle if kept is None or host.node is not kept[1]]
+    def _give(self, waiter: Waiter, larger: bool = False) -> bool:
+        idle = [host for host in self._idle if self._kept is None or host.node is not self._kept[1]]
         mine = [h for h in idle if (h.shape.covers(waiter.shape) if larger else h.shape == waiter.shape)]
         if not mine:
             return False
@@ -157,48 +161,42 @@ class _Planner:
         self._plan.give.append((waiter, host))
         return True
 
-    def _start(self, shape: Shape, kept: tuple[Shape, Node] | None, release: bool) -> bool:
-        node = self._make_room(shape, kept, release)
-        if node is not None:
-            self._plan.start.append((shape, node))
-            self._hosts.append(Host(shape=shape, node=node))
-            self._at[node].append(self._hosts[-1])
-        return node is not None
-
-    def _make_room(self, shape: Shape, kept: tuple[Shape, Node] | None, release: bool) -> Node | None:
-        """Returns a node that has room, after it released the idle hosts of other shapes that were in the way, if it may."""
-        found: list[tuple[int, int, int, Node, list[Host]]] = []
-        for node in self._nodes:
-            if kept is not None and node is kept[1] and shape != kept[0]:
-                continue
-            idle = [host for host in self._at[node] if release and host in self._idle and host.shape != shape]
-            for count in range(len(idle) + 1):
-                if shape.fits(self._free(node, without=idle[:count])):
-                    found.append((count, self._count(node), len(found), node, idle[:count]))
-                    break
-        if not found:
-            return None
-        _, _, _, node, ends = min(found, key=lambda entry: entry[:3])
+    def _start(self, shape: Shape, release: bool = False) -> bool:
+        """Starts a host on a node that has room; where idle hosts of other shapes are in the way, it may release them."""
+        spare = [host for host in self._idle if release and host.shape != shape]
+        nodes = [node for node in self._free if self._kept in (None, (shape, node)) or node is not self._kept[1]]
+        rooms = [(node, ends) for node in nodes if (ends := self._in_the_way(shape, node, spare)) is not None]
+        if not rooms:
+            return False
+        node, ends = min(rooms, key=lambda room: (len(room[1]), self._count[room[0]]))
         over = len(self._hosts) - len(ends) + 1 - self._limit
-        others = [host for host in self._idle if release and host.shape != shape and host not in ends]
+        others = [host for host in spare if host not in ends]
         if over > len(others):
-            return None
+            return False
         for host in [*ends, *others[: max(0, over)]]:
             self._idle.remove(host)
-            self._hosts.remove(host)
-            self._at[host.node].remove(host)
+            self._move(host, -1)
             self._plan.release.append(host)
-        return node
+        self._move(Host(shape=shape, node=node), 1)
+        self._plan.start.append((shape, node))
+        return True
 
-    def _count(self, node: Node) -> int:
-        return len(self._at[node])
+    def _in_the_way(self, shape: Shape, node: Node, spare: Sequence[Host]) -> list[Host] | None:
+        """Returns the spare hosts of a node without which it has room for a shape, None where it has none."""
+        free, here, ends = Counter(self._free[node]), [host for host in spare if host.node is node], list[Host]()
+        while not shape.fits(free):
+            if len(ends) == len(here):
+                return None
+            ends.append(here[len(ends)])
+            free.update(ends[-1].shape.taken)
+        return ends
 
-    def _free(self, node: Node, without: Sequence[Host]) -> Mapping[str, float]:
-        free = Counter(node.total)
-        for host in self._at[node]:
-            if host not in without:
-                free.subtract(dict(host.shape.needs or (("CPU", 1.0),)))
-        return free
+    def _move(self, host: Host, by: int) -> None:
+        """Enters a host into the books (1), or strikes it out (-1)."""
+        (self._hosts.append if by > 0 else self._hosts.remove)(host)
+        self._count[host.node] += by
+        if host.node in self._free:
+            self._free[host.node].subtract({name: by * amount for name, amount in host.shape.taken.items()})
 
 
 def capacity(nodes: Iterable[Node], shapes: Iterable[Shape]) -> int:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from evolve.errors import EvolveError
 from evolve.problem import Problem
-from evolve.types import Files, StageOutcome
+from evolve.types import Files, StageOutcome, Status
 
 Question = Mapping[str, Any]
 """What an evaluation asks the runner while it runs; data only. All say stage, replicate and instance (-1: before the first).
@@ -42,6 +42,10 @@ class StageJob:
     replicate: int = 0
     holdout: bool = False
     only: str = ""
+
+    def failed(self, status: Status, reason: str) -> StageOutcome:
+        """Returns the outcome where there is nothing but a reason."""
+        return StageOutcome(stage=self.stage, status=status, feedback=reason)
 
 
 class Pool(Protocol):

@@ -31,7 +31,7 @@ from evaluators import placement
 from evaluators.placement import Host, Node, Shape, Waiter
 from evaluators.pool import Serve, StageJob, refuse
 from evaluators.ray_host import HostActor, Message, facts, zip_folder
-from evaluators.worker_client import DEATHS, GRACE_S, START_S, failed
+from evaluators.worker_client import DEATHS, GRACE_S, START_S
 from evolve import checks
 from evolve.errors import EvolveError, UsageError
 from evolve.problem import LEVELS, Problem
@@ -86,7 +86,7 @@ class RayHost(Host):
 @dataclass(eq=False, slots=True, kw_only=True)
 class Waiting(Waiter):
     host: asyncio.Future[RayHost | None]
-    hopeless_since: float | None = None
+    hoped: float  # when there was hope of a host last
 
 
 class RayPool:
@@ -159,20 +159,16 @@ class RayPool:
 
     async def _start_hosts(self) -> None:
         """Starts one host on each node that fits a stage: the first shows that it works, the rest have SETTLE_S."""
-        opened = []
+        loop, troubles, pending = asyncio.get_running_loop(), list[str](), set[asyncio.Task[str]]()
         for node in self._nodes.values():
-            shape = next((shape for shape in self._shapes if shape.fits(node.total)), None)
-            if shape is not None:
-                opened.append(asyncio.ensure_future(self._ready(self._open(shape, node))))
-        self._tasks |= set(opened)
-        pending: set[asyncio.Task[str]] = set(opened)
-        troubles: list[str] = []
-        until = asyncio.get_running_loop().time() + START_S + SLACK_S
-        while pending and asyncio.get_running_loop().time() < until:
-            some, pending = await asyncio.wait(pending, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
+            if shape := next((shape for shape in self._shapes if shape.fits(node.total)), None):
+                pending.add(self._task(self._ready(self._open(shape, node))))
+        until = loop.time() + START_S + SLACK_S
+        while pending and (left_s := until - loop.time()) > 0:
+            some, pending = await asyncio.wait(pending, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
             troubles += [task.result() for task in some if task.result()]
-            if some and any(host.ready for host in self._hosts):
-                until = min(until, asyncio.get_running_loop().time() + SETTLE_S)
+            if any(host.ready for host in self._hosts):
+                until = min(until, loop.time() + SETTLE_S)
         ready = [host for host in self._hosts if host.ready]
         if not ready:
             raise EvolveError("no evaluation actor started: " + ("; ".join(troubles) or "no node answered in time"))
@@ -238,8 +234,8 @@ class RayPool:
         for _ in range(TRIES):
             host = await self._host_for(Shape.of(job.problem.stage(job.stage)))
             if host is None:
-                return failed(
-                    job, Status.INFRA, f"no node could run it for {self._patience_s:g} s; {reason}".rstrip("; ")
+                return job.failed(
+                    Status.INFRA, f"no node could run it for {self._patience_s:g} s; {reason}".rstrip("; ")
                 )
             try:
                 outcome = await self._converse(host, job, serve)
@@ -248,7 +244,7 @@ class RayPool:
                 self._lose(host, lost)
                 deaths += lost.died and await self._answers(host.node)
                 if deaths == DEATHS:
-                    return failed(job, Status.CRASH, f"took down the actor that ran it, {DEATHS} times; {reason}")
+                    return job.failed(Status.CRASH, f"took down the actor that ran it, {DEATHS} times; {reason}")
             except BaseException:  # cancelled, or `serve` failed: the candidate's processes end first
                 await self._stop(host)
                 raise
@@ -256,7 +252,7 @@ class RayPool:
                 host.node.losses = 0
                 self._free(host)
                 return outcome
-        return failed(job, Status.INFRA, f"no Ray actor finished it in {TRIES} tries; {reason}")
+        return job.failed(Status.INFRA, f"no Ray actor finished it in {TRIES} tries; {reason}")
 
     async def _converse(self, host: RayHost, job: StageJob, serve: Serve) -> StageOutcome:
         """Runs a job on a host, and answers what it asks. A late message of a host that was written off reaches nobody."""
@@ -284,7 +280,7 @@ class RayPool:
         if self._tending is None:
             raise RuntimeError("the pool is not started")
         loop = asyncio.get_running_loop()
-        waiting = Waiting(shape=shape, since=loop.time(), host=loop.create_future())
+        waiting = Waiting(shape=shape, since=loop.time(), hoped=loop.time(), host=loop.create_future())
         self._waiting.append(waiting)
         self._plan()
         try:
@@ -473,16 +469,13 @@ class RayPool:
         now = asyncio.get_running_loop().time()
         for waiting in list(self._waiting):
             if self._hope(waiting.shape):
-                waiting.hopeless_since = None
-                self._said_hopeless = False
-                continue
-            waiting.hopeless_since = waiting.hopeless_since or now
-            if not self._said_hopeless:
-                self._said_hopeless = True
-                log.warning("no Ray node can run evaluations now; waiting %g s for one", self._patience_s)
-            if now - waiting.hopeless_since >= self._patience_s:
+                waiting.hoped, self._said_hopeless = now, False
+            elif now - waiting.hoped >= self._patience_s:
                 self._waiting.remove(waiting)
                 waiting.host.set_result(None)
+            elif not self._said_hopeless:
+                self._said_hopeless = True
+                log.warning("no Ray node can run evaluations now; waiting %g s for one", self._patience_s)
 
     def _hope(self, shape: Shape) -> bool:
         """Tells whether a host is up whose node could hold the shape, or starts on a node that lost none."""

@@ -11,7 +11,6 @@ import errno
 import math
 import os
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,23 +18,20 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import IO, Any
 
-import msgpack
-
 from evaluators import gpu
-from evaluators.environment import clean_environment, interpreter
+from evaluators.environment import clean_environment
 from evaluators.harness import tree, wire
 from evaluators.harness.container import DATA, SCRATCH, SCRATCH_FILES, SCRATCH_MB
 from evaluators.harness.guard import PROCESSES, started
-from evaluators.isolation import candidates_uid, plan
+from evaluators.isolation import HARNESS, NO_PROBLEM, plan
 from evaluators.watch import PERIOD_S, Watch, pids_of, resident_mb
 from evolve.errors import EvaluatorError
 from evolve.problem import Problem, Stage
 from evolve.types import Files, Status
 
-HARNESS = str(Path(__file__).resolve().parent / "harness")
 PRELOAD_S = 60.0
 DYING_S = 0.3  # from the end of a process's channel to its own
 END_S = 5.0  # how long the end of a tree may take
@@ -56,6 +52,9 @@ LOST_ZYGOTE = "took down the process that had started it"
 
 Built = Mapping[str, bytes]
 """What a build left: files that are new or changed."""
+
+Answer = Callable[[str, list[Any], dict[str, Any]], list[Any]]
+"""Answers what a candidate asks of a service: (name, args, kwargs) -> message."""
 
 
 class Failure(Exception):
@@ -137,11 +136,11 @@ class Clock:
 class Zygote:
     """The exec'd process that has a problem's `preload` in memory and forks candidates. Started by the first `spawn`."""
 
-    def __init__(self, level: str, problem: Problem | None = None):
+    def __init__(self, level: str, problem: Problem = NO_PROBLEM):
         self.level = level
         self.base_mb = 0.0  # what it holds, and every candidate shares
-        self.uid = candidates_uid(level, problem)
         self._problem = problem
+        self._uid = os.geteuid()  # of candidates; the plan says another one where there is
         self._home = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -152,14 +151,18 @@ class Zygote:
         self.close()
         self._home = tempfile.mkdtemp(prefix="evolve-zygote-")
         os.chmod(self._home, 0o711)  # a candidate of another user finds its scratch folder, not the names of others
-        chosen = interpreter(self._problem.python if self._problem else "")
-        library = "" if chosen.ours else _library(self._home)
-        told = plan(self.level, self._problem, self._home, HARNESS, library)
+        told = plan(self.level, self._problem, self._home)
+        self._uid = told["uid"]
         devices = gpu.visible(gpu.assigned()) if told["devices"] else {}
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [*chosen.argv, *started(HARNESS, "__main__", library), str(theirs.fileno()), str(os.getpid())],
+                [
+                    *told["python"],
+                    *started(HARNESS, "__main__", told["library"]),
+                    str(theirs.fileno()),
+                    str(os.getpid()),
+                ],
                 env=clean_environment(self._home, trusted=False) | devices,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -173,7 +176,7 @@ class Zygote:
         reply = self._receive(PRELOAD_S)
         if reply is None or reply[0] != "ready":
             self.close()
-            names = ", ".join(self._problem.preload) if self._problem else ""
+            names = ", ".join(self._problem.preload)
             raise EvaluatorError(reply[1] if reply else f"preload: {names}: the process died or hung")
         assert self._process is not None
         holders = pids_of(self._process.pid, contained=False) if self.level == "strict" else [self._process.pid]
@@ -189,8 +192,8 @@ class Zygote:
         if self.level == "strict":
             return ""
         scratch = tempfile.mkdtemp(prefix="candidate-", dir=self._home)
-        if self.uid != os.geteuid():
-            os.chown(scratch, self.uid, self.uid)
+        if self._uid != os.geteuid():
+            os.chown(scratch, self._uid, self._uid)
         return scratch
 
     def ensure(self) -> None:
@@ -259,12 +262,9 @@ class Zygote:
 
 
 class Sandbox:
-    """One candidate's process with its scratch folder; made by `open`, ended by `close`.
+    """One candidate's process with its scratch folder; made by `open`, ended by `close`."""
 
-    `answer` is asked for what a service returns: (name, args, kwargs) -> message.
-    """
-
-    def __init__(self, zygote: Zygote, clock: Clock, answer: Callable[[str, list[Any], dict[str, Any]], list[Any]]):
+    def __init__(self, zygote: Zygote, clock: Clock, answer: Answer):
         self._zygote = zygote
         self._clock = clock
         self._answer = answer
@@ -298,7 +298,7 @@ class Sandbox:
 
     def _start(self, problem: Problem, stage: Stage, files: Files, memory_mb: int, *, program: bool) -> dict[str, Any]:
         """Starts the process; returns what its harness is told. A program's memory is limited there."""
-        data = str(problem.path / "data") if (problem.path / "data").is_dir() else ""
+        data = problem.data
         _check_names(files, taken="data" if data else "")
         self._zygote.ensure()
         self._scratch = self._zygote.new_scratch()
@@ -344,7 +344,7 @@ class Sandbox:
         if self._channel is not None:
             self._channel.close()
         if self._log is not None:
-            tail = _tail(self._log).replace(f"{self._scratch or SCRATCH}/", "")  # a place that is another each time
+            tail = end_of(self._log).replace(f"{self._scratch or SCRATCH}/", "")  # a place that is another each time
             self._log.close()
         if self._scratch:
             tree.remove(self._scratch)
@@ -417,7 +417,7 @@ class Sandbox:
 
     def _exited(self, code: int) -> Failure:
         """Says why a command is gone; what it printed tells whether memory ran out."""
-        printed = "" if self._log is None else _tail(self._log)
+        printed = "" if self._log is None else end_of(self._log)
         if code and any(words in printed for words in OUT_OF_MEMORY):
             return Failure(Status.MEMORY, f"ran out of memory (exit code {code})")
         return _death(code, 0.0, self._clock)
@@ -464,16 +464,6 @@ def _raised(kind: str, number: int, trace: str) -> Failure:
     return Failure(Status.LIMIT, f"{limit}\n{text}") if limit else Failure(Status.CRASH, text)
 
 
-def _library(home: str) -> str:
-    """Returns a new folder with msgpack in pure Python, which runs on any interpreter."""
-    folder = Path(home, "library")
-    source = Path(str(msgpack.__file__)).parent
-    shutil.copytree(source, folder / "msgpack", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
-    for place in (folder, *folder.rglob("*")):  # whatever the umask: a candidate of another user reads them
-        place.chmod(0o755 if place.is_dir() else 0o644)
-    return str(folder)
-
-
 def _check_names(files: Files, taken: str) -> None:
     """Refuses names that lead out of the folder, and such as can't be beside one another."""
     paths = {name: PurePosixPath(name) for name in files}
@@ -494,7 +484,8 @@ def _check_names(files: Files, taken: str) -> None:
         raise Failure(Status.INVALID, f"the file {name!r} can't be written: {error}") from None
 
 
-def _tail(log: IO[bytes]) -> str:
+def end_of(log: IO[bytes]) -> str:
+    """Returns the end of what was printed."""
     size = os.fstat(log.fileno()).st_size
     raw = os.pread(log.fileno(), LOG_TAIL, max(0, size - LOG_TAIL))
     return raw.decode("utf-8", "replace").strip()

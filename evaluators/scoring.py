@@ -11,7 +11,6 @@ import inspect
 import itertools
 import math
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from evaluators.harness.session import own_frames
 from evaluators.pool import StageJob
 from evaluators.sandbox import Failure
 from evolve.errors import EvaluatorError
@@ -50,7 +50,7 @@ class Scorer:
         except Invalid as error:
             raise Failure(Status.INVALID, str(error)) from None
         except (Exception, SystemExit, KeyboardInterrupt) as error:
-            raise EvaluatorError(_fault(error, self.problem.path)) from error
+            raise EvaluatorError(own_frames(error, str(self.problem.path)).strip()) from error
 
     def instances(self, job: StageJob) -> list[Instance]:
         """Returns a job's instances: for draw=fixed always the same, whatever the run's seed."""
@@ -184,9 +184,8 @@ def _load(folder: Path) -> ModuleType:
     return module
 
 
-def unload(problem: Problem) -> None:
-    """Forgets the modules of a problem's folder, so that another problem's helpers of the same name are its own."""
-    folder = str(problem.path)
+def unload(folder: str) -> None:
+    """Forgets the modules of a folder, so that another's of the same name are its own."""
     sys.path[:] = [entry for entry in sys.path if entry != folder]
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", "")).startswith(folder + "/"):
@@ -217,10 +216,3 @@ def _artifacts(result: Result) -> dict[str, bytes]:
     if size > ARTIFACT_BYTES:
         raise EvaluatorError(f"evaluator.py: artifacts of {size:,} bytes; at most {ARTIFACT_BYTES:,} per instance")
     return given
-
-
-def _fault(error: BaseException, folder: Path) -> str:
-    """Formats an exception with its frames in the problem's folder."""
-    own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(str(folder))]
-    lines = traceback.format_list(own[-5:]) + traceback.format_exception_only(error)
-    return "".join(lines).replace(f"{folder}/", "").strip()

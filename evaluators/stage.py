@@ -13,7 +13,7 @@ from evaluators import gpu, machine
 from evaluators.asking import Ask, Asking
 from evaluators.build import build
 from evaluators.harness import command, wire
-from evaluators.lm import Lm
+from evaluators.lm import BadQuestion, Lm
 from evaluators.pool import StageJob
 from evaluators.sandbox import Built, Clock, Failure, Sandbox, Zygote
 from evaluators.scoring import Scorer, mean
@@ -126,20 +126,17 @@ class StageRun:
 
     def _chosen(self, instances: list[Instance]) -> list[tuple[int, Instance]]:
         """Returns the instances to run with their indices: all, or the one that the job names."""
-        all_of_them = list(enumerate(instances))
-        only = self._job.only
+        only, all_of_them = self._job.only, list(enumerate(instances))
         if not only:
             return all_of_them
-        named = [one for one in all_of_them if one[1].name == only] or [
-            one for one in all_of_them if str(one[0]) == only
-        ]
+        named = [one for one in all_of_them if only in (one[1].name, str(one[0]))]
         if not named:
             names = ", ".join(instance.name for instance in instances[:10] if instance.name)
             told = f"; some names: {names}" if names else ""
             raise EvaluatorError(
                 f"stage '{self._stage.name}' has no instance '{only}', only 0 to {len(instances) - 1}{told}"
             )
-        return named[:1]
+        return [max(named, key=lambda one: one[1].name == only)]  # the first, rather by its name
 
     def _case(self, instance: Instance) -> Case:
         try:
@@ -244,9 +241,12 @@ class StageRun:
 
     def _open(self) -> Sandbox:
         if self._sandbox is None:
-            self._sandbox = Sandbox(self._zygote, self._clock, self._answer)
+            self._sandbox = self._new_sandbox()
             self._sandbox.open(self._job.problem, self._stage, self.files, self._built)
         return self._sandbox
+
+    def _new_sandbox(self) -> Sandbox:
+        return Sandbox(self._zygote, self._clock, self._answer)
 
     def _close(self) -> str:
         """Ends the candidate's process; returns the end of what it printed."""
@@ -266,10 +266,6 @@ class StageRun:
                 raise Invalid(f"there is no service '{name}'")
             with contextlib.suppress(ValueError):  # builtins without a signature
                 inspect.signature(function).bind(*args, **kwargs)
-            if isinstance(asked := getattr(function, "__self__", function), Lm):
-                prompts, *_ = inspect.signature(function).bind(*args, **kwargs).args
-                _require_prompts(prompts, many=asked is not function)
-                asked.check(prompts, **{k: v for k, v in kwargs.items() if k not in ("prompt", "prompts")})
         except (TypeError, ValueError, Invalid) as error:
             return ["raised", f"{name}: {error}"]
         try:
@@ -281,6 +277,11 @@ class StageRun:
             if self._asking.ended is not None:
                 raise
             return ["raised", refusal.reason]
+        except EvaluatorError as error:
+            lent = isinstance(getattr(function, "__self__", function), Lm)
+            if lent and isinstance(error.__cause__, BadQuestion):
+                return ["raised", f"{name}: {error.__cause__}"]
+            raise
 
     # ------------------------------------------------------------ summing up
 
@@ -320,12 +321,6 @@ class StageRun:
             node_class=machine.node_class(),
             **facts,
         )
-
-
-def _require_prompts(prompts: Any, *, many: bool) -> None:
-    """Raises ValueError where a candidate gives a model lent to it a list for a prompt, or text for a list of them."""
-    if isinstance(prompts, str) is many:
-        raise ValueError("many() takes a list of prompts" if many else "a prompt must be text; many() takes a list")
 
 
 def _mean_metrics(cases: list[Case]) -> dict[str, float]:

@@ -15,7 +15,7 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from evaluators.asking import Ask
@@ -42,12 +42,29 @@ class Worker:
         self._scorer: Scorer | None = None
         self._zygote = Zygote(level)
 
-    def prepare(self, problem: Problem) -> Scorer:
+    def run(self, job: StageJob, began: Callable[[], None]) -> StageOutcome:
+        """Runs a stage to its outcome; what neither candidate nor evaluator.py did (a full disk, say) is `infra`.
+
+        Calls `began` once the problem is loaded.
+        """
+        try:
+            scorer = self._loaded(job.problem)
+            began()
+            outcome = StageRun(scorer, self._zygote, job, self._ask).run()
+            if outcome.status is Status.CRASH and LOST_ZYGOTE in outcome.feedback:  # by whom? once more tells
+                outcome = StageRun(scorer, self._zygote, job, self._ask).run()
+            return outcome
+        except EvaluatorError as error:
+            return job.failed(Status.EVALUATOR_ERROR, str(error))
+        except Exception:  # noqa: BLE001 the task's edge: the fault becomes a fact with its traceback
+            return job.failed(Status.INFRA, traceback.format_exc()[-TRACE:])
+
+    def _loaded(self, problem: Problem) -> Scorer:
         """Loads a problem unless it is loaded. Raises EvaluatorError."""
         if self._scorer is not None and self._scorer.problem.hash == problem.hash:
             return self._scorer
         if self._scorer is not None:
-            unload(self._scorer.problem)
+            unload(str(self._scorer.problem.path))
             self._scorer = None
         self._zygote.close()
         self._zygote = Zygote(self._zygote.level, problem)
@@ -56,20 +73,10 @@ class Worker:
             scorer = Scorer(problem)
             self._zygote.wait_ready()
         except EvaluatorError:
-            unload(problem)
+            unload(str(problem.path))
             raise
         self._scorer = scorer
         return scorer
-
-    def run(self, scorer: Scorer, job: StageJob) -> StageOutcome:
-        """Runs a stage to its outcome; what neither candidate nor evaluator.py did (a full disk, say) is `infra`."""
-        try:
-            outcome = StageRun(scorer, self._zygote, job, self._ask).run()
-            if outcome.status is Status.CRASH and LOST_ZYGOTE in outcome.feedback:  # by whom? once more tells
-                outcome = StageRun(scorer, self._zygote, job, self._ask).run()
-            return outcome
-        except Exception:  # noqa: BLE001 the task's edge: the fault becomes a fact with its traceback
-            return StageOutcome(stage=job.stage, status=Status.INFRA, feedback=traceback.format_exc()[-TRACE:])
 
     def close(self) -> None:
         self._zygote.close()
@@ -90,8 +97,7 @@ def _try(level: str) -> str:
         return ""
     try:
         with contextlib.closing(Zygote(level)) as zygote:
-            zygote.start()
-            zygote.wait_ready()
+            zygote.ensure()
     except (EvaluatorError, OSError) as error:
         return str(error)
     return ""
@@ -105,16 +111,7 @@ def serve(channel: wire.Channel, wanted: str) -> None:
         channel.send(["ready", level, faults])
         while True:
             job = pickle.loads(channel.receive())
-            try:
-                scorer = worker.prepare(job.problem)
-            except EvaluatorError as error:
-                outcome = StageOutcome(stage=job.stage, status=Status.EVALUATOR_ERROR, feedback=str(error))
-            except OSError:  # a full disk, a mount that this node lacks: nobody's fault
-                outcome = StageOutcome(stage=job.stage, status=Status.INFRA, feedback=traceback.format_exc()[-TRACE:])
-            else:
-                channel.send(["began"])
-                outcome = worker.run(scorer, job)
-            _report(channel, outcome)
+            _report(channel, job, worker.run(job, lambda: channel.send(["began"])))
     except wire.Closed:
         pass
     finally:
@@ -131,16 +128,12 @@ def _asked(channel: wire.Channel, question: Mapping[str, Any]) -> Any:
     return value
 
 
-def _report(channel: wire.Channel, outcome: StageOutcome) -> None:
+def _report(channel: wire.Channel, job: StageJob, outcome: StageOutcome) -> None:
     try:
         channel.send(["outcome", dataclasses.asdict(outcome)])
     except (TypeError, wire.TooLarge) as error:
-        refused = StageOutcome(
-            stage=outcome.stage,
-            status=Status.EVALUATOR_ERROR,
-            feedback=f"evaluator.py: what it gave as result can't be stored: {error}",
-        )
-        channel.send(["outcome", dataclasses.asdict(refused)])
+        reason = f"evaluator.py: what it gave as result can't be stored: {error}"
+        channel.send(["outcome", dataclasses.asdict(job.failed(Status.EVALUATOR_ERROR, reason))])
 
 
 def main() -> None:

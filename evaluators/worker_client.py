@@ -22,6 +22,7 @@ from typing import IO, Any
 from evaluators.environment import clean_environment, python
 from evaluators.harness import tree, wire
 from evaluators.pool import Question, StageJob
+from evaluators.sandbox import end_of
 from evaluators.worker import MESSAGE
 from evolve.errors import EvolveError, ProviderError
 from evolve.types import StageOutcome, Status
@@ -29,8 +30,6 @@ from evolve.types import StageOutcome, Status
 START_S = 60.0  # for a worker to import, and to load a problem with its preloads
 GRACE_S = 5.0  # beyond a stage's wall_s: a last message may take some seconds to decode, a tree to end
 DEATHS = 2  # a candidate that takes down so many workers is quarantined
-LOG_TAIL = 2_000
-
 
 Ask = Callable[[Question], Any]
 """Answers an evaluation's question, in the thread that runs the job. Raises EvolveError to refuse."""
@@ -83,19 +82,20 @@ class Worker:
         """
         os.ftruncate(self._log.fileno(), 0)
         wall_s = job.problem.stage(job.stage).wall_s
-        deadline = time.monotonic() + START_S
+        deadline, took = time.monotonic() + START_S, f"more than {START_S:g} s to load"
         try:
             self._channel.send(pickle.dumps(job), deadline)
-            message = self._receive(deadline, f"more than {START_S:g} s to load")
-            deadline = time.monotonic() + wall_s + GRACE_S
-            while message[0] != "outcome":
-                if message[0] == "ask":
-                    asked = time.monotonic()
+            while (message := self._channel.receive(deadline))[0] != "outcome":
+                now = time.monotonic()
+                if message[0] == "began":
+                    deadline, took = now + wall_s + GRACE_S, f"longer than wall_s={wall_s:g}"
+                else:
                     self._channel.send(_answer(ask, message[1]))
-                    deadline += time.monotonic() - asked
-                message = self._receive(deadline, f"longer than wall_s={wall_s:g}")
+                    deadline += time.monotonic() - now
         except wire.WireError as error:
             raise WorkerDied(f"{error}\n{self.printed()}".strip()) from None
+        except TimeoutError:
+            raise TimeoutError(f"evaluator.py took {took}\n{self.printed()}".strip()) from None
         return _outcome(message[1])
 
     def kill(self) -> None:
@@ -114,14 +114,7 @@ class Worker:
 
     def printed(self) -> str:
         """Returns the end of what the worker and evaluator.py printed during this job."""
-        size = os.fstat(self._log.fileno()).st_size
-        return os.pread(self._log.fileno(), LOG_TAIL, max(0, size - LOG_TAIL)).decode("utf-8", "replace")
-
-    def _receive(self, deadline: float, took: str) -> list[Any]:
-        try:
-            return list(self._channel.receive(deadline))
-        except TimeoutError:
-            raise TimeoutError(f"evaluator.py took {took}\n{self.printed()}".strip()) from None
+        return end_of(self._log)
 
 
 class Slot:
@@ -141,20 +134,20 @@ class Slot:
             try:
                 worker = self._live()
             except WorkerDied as error:
-                return failed(job, Status.INFRA, str(error))
+                return job.failed(Status.INFRA, str(error))
             try:
                 if stopped():
                     raise WorkerDied("stopped")
                 return worker.run(job, ask)
             except TimeoutError as error:
                 self.close()
-                return failed(job, Status.EVALUATOR_ERROR, str(error))
+                return job.failed(Status.EVALUATOR_ERROR, str(error))
             except WorkerDied as error:
                 self.close()
                 reason = str(error)
                 if stopped():
                     raise
-        return failed(job, Status.CRASH, f"took down the worker that ran it, {DEATHS} times: {reason}")
+        return job.failed(Status.CRASH, f"took down the worker that ran it, {DEATHS} times: {reason}")
 
     def kill(self) -> None:
         """Kills the present worker, from any thread; a `run` in progress sees it die."""
@@ -184,11 +177,6 @@ def _answer(ask: Ask, question: dict[str, Any]) -> list[Any]:
     except EvolveError as error:
         status = Status.INFRA if isinstance(error, ProviderError) else Status.EVALUATOR_ERROR
         return ["refused", str(error), status.value]
-
-
-def failed(job: StageJob, status: Status, reason: str) -> StageOutcome:
-    """Returns the outcome of a job that no worker finished."""
-    return StageOutcome(stage=job.stage, status=status, feedback=reason)
 
 
 def _outcome(fields: dict[str, Any]) -> StageOutcome:

@@ -246,6 +246,12 @@ class Problem:
                 return f"{name} {metrics[name]:.12g} is better than the bound {bound:.12g}, which problem.yaml says is proven"
         return ""
 
+    @property
+    def data(self) -> str:
+        """The folder that candidates may read, "" where there is none."""
+        folder = str(self.path / "data")
+        return folder if os.path.isdir(folder) else ""
+
     def stage(self, name: str) -> Stage:
         return next(stage for stage in self.stages if stage.name == name)
 

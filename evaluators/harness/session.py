@@ -62,11 +62,14 @@ def main() -> NoReturn:
 def serve(scratch: str) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # what it printed outlives a kill
-    _fix_global_generators()
-    Session(socket.socket(fileno=CHANNEL_FD), scratch).serve()
+    fix_global_generators()
+    sock = socket.socket(fileno=CHANNEL_FD)
+    session = Session(lambda stub: wire.Channel(sock, service=stub), scratch)
+    while True:
+        session.answer()
 
 
-def _fix_global_generators() -> None:
+def fix_global_generators() -> None:
     """Gives every candidate the same start, whatever the zygote or earlier candidates drew."""
     random.seed(0)
     if "numpy.random" in sys.modules:
@@ -79,18 +82,18 @@ class Session:
     Answers are `return`, `raised`, `exited` (a command), `refused` and `too_large`.
     """
 
-    def __init__(self, sock: socket.socket, scratch: str):
-        self._channel = wire.Channel(sock, service=self._stub)
+    def __init__(self, channel: Callable[[Callable[[str], Any]], Any], scratch: str):
+        self.channel = channel(self._stub)
         self._scratch = scratch
         self._module: Any = None
         self._command: command.Command | None = None
         self._reserve: bytes | None = bytes(1 << 20)  # room to say that memory ran out
 
-    def serve(self) -> NoReturn:
+    def answer(self) -> None:
+        """Receives one message and answers it."""
         answers: dict[str, Callable[..., Any]] = {"load": self._load, "build": self._build, "call": self._call}
-        while True:
-            kind, *rest = self._channel.receive()
-            self._reply(*self._outcome(answers[kind], rest))
+        kind, *rest = self.channel.receive()
+        self._reply(*self._outcome(answers[kind], rest))
 
     def _load(self, files: dict[str, str | bytes], told: Mapping[str, Any]) -> None:
         """Puts the files into the scratch folder and imports one of them, or notes the command."""
@@ -147,31 +150,35 @@ class Session:
 
     def _reply(self, *message: Any) -> None:
         try:
-            self._channel.send(message)
+            self.channel.send(message)
         except TypeError as error:
-            self._channel.send(["refused", f"what it returned can't be sent: {error}"])
+            self.channel.send(["refused", f"what it returned can't be sent: {error}"])
         except wire.TooLarge as error:
-            self._channel.send(["too_large", f"what it returned is too large: {error}"])
+            self.channel.send(["too_large", f"what it returned is too large: {error}"])
         except MemoryError:
             self._reserve = None
-            self._channel.send(["raised", "MemoryError", 0, "MemoryError: what it returned does not fit a second time"])
+            self.channel.send(["raised", "MemoryError", 0, "MemoryError: what it returned does not fit a second time"])
 
     def _trace(self, error: BaseException) -> str:
-        """Formats the frames in the candidate's own files, with paths as the candidate knows them."""
-        own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(self._scratch)]
-        lines = traceback.format_list(own[-5:]) + traceback.format_exception_only(error)
-        return _text("".join(lines).replace(self._scratch + "/", ""))
+        return _text(own_frames(error, self._scratch))
 
     def _stub(self, name: str) -> Callable[..., Any]:
         def service(*args: Any, **kwargs: Any) -> Any:
-            self._channel.send(["service", name, args, kwargs])
-            kind, value = self._channel.receive()
+            self.channel.send(["service", name, args, kwargs])
+            kind, value = self.channel.receive()
             if kind == "raised":
                 raise ServiceError(value)
             return value
 
         service.__name__ = name
         return service
+
+
+def own_frames(error: BaseException, folder: str) -> str:
+    """Formats an exception with its frames in a folder's files, with paths as seen from there."""
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(folder)]
+    lines = traceback.format_list(own[-5:]) + traceback.format_exception_only(error)
+    return "".join(lines).replace(f"{folder}/", "")
 
 
 def _kind(error: BaseException) -> str:

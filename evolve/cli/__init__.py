@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 import traceback
@@ -72,13 +73,9 @@ def _dispatch(words: list[str], debug: bool) -> int:
         print(RUN_HELP)  # noqa: T201
         return 0
     if words[:1] == ["run"]:
-        from evolve.cli import running
-
-        return running.run(words[1:])
+        return int(importlib.import_module("evolve.cli.running").run(words[1:]))
     if words[:1] == ["_complete"]:
-        from evolve.cli import completion
-
-        return completion.complete(words[1:])
+        return int(importlib.import_module("evolve.cli.completion").complete(words[1:]))
     arguments, rest = _parser().parse_known_args(words)
     arguments.debug = debug
     if arguments.verb == "export" and len(rest) == 1 and not rest[0].startswith("-"):
@@ -91,37 +88,8 @@ def _dispatch(words: list[str], debug: bool) -> int:
     if arguments.verb is None:
         _parser().print_help()
         return 2
-    if arguments.verb in ("resume", "rescore"):
-        from evolve.cli import running
-
-        return int(getattr(running, arguments.verb)(arguments))
-    if arguments.verb == "compare":
-        from evolve.cli import comparing
-
-        return comparing.compare(arguments)
-    if arguments.verb == "answer":
-        from evolve.cli import answering
-
-        return answering.answer(arguments)
-    if arguments.verb in ("check", "prompt", "problems"):
-        from evolve.cli import authoring
-
-        return int(getattr(authoring, arguments.verb)(arguments))
-    if arguments.verb == "try":
-        from evolve.cli import trying
-
-        return trying.try_(arguments)
-    if arguments.verb == "steer":
-        from evolve.cli import steering
-
-        return steering.steer(arguments)
-    if arguments.verb == "completion":
-        from evolve.cli import completion
-
-        return completion.script(arguments)
-    from evolve.cli import reading
-
-    return int(getattr(reading, arguments.verb)(arguments))
+    module = importlib.import_module(f"evolve.cli.{arguments.module}")
+    return int(getattr(module, "try_" if arguments.verb == "try" else arguments.verb)(arguments))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -139,10 +107,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
     verbs.add_parser("run", help="search: evolve run problem=NAME KEY=VALUE ... (-m for sweeps)", add_help=False)
-    _verb(verbs, "resume", "go on with a run", run=True, words="KEY=VALUE", config_dir=True)
+    _verb(verbs, "resume", "go on with a run", run=True, words="KEY=VALUE", config_dir=True, module="running")
     rescore = _verb(
         verbs, "rescore", "evaluate a run's candidates again, after its problem has changed", run=True, words="KEY=VALUE",
-        config_dir=True,
+        config_dir=True, module="running",
     )  # fmt: skip
     rescore.add_argument("--top", metavar="K", type=int, help="only the best K and the initial programs")
     _verb(verbs, "runs", "list the runs in a folder", folder=True, json=True)
@@ -152,20 +120,21 @@ def _parser() -> argparse.ArgumentParser:
     _verb(verbs, "show", "one candidate", run=True, ids=["id"], json=True)
     _verb(verbs, "lineage", "a candidate's line of parents", run=True, ids=["id"], json=True)
     _verb(verbs, "diff", "the difference of two candidates", run=True, ids=["a", "b"])
-    compare = _verb(verbs, "compare", "runs side by side, grouped by configuration", json=True)
+    compare = _verb(verbs, "compare", "runs side by side, grouped by configuration", json=True, module="comparing")
     compare.add_argument("runs", metavar="RUN", nargs="+", help=f"{RUN}, or a folder that holds runs")
     compare.add_argument("--plot", metavar="FILE", help="draw best so far, a .png or .svg file (extra 'plot')")
     export = _verb(verbs, "export", "write a run out", run=True)
     export.add_argument("destination", metavar="DEST", nargs="?", default="-", help="a file; - is standard output")
     export.add_argument("--to", choices=["jsonl"], default="jsonl")
     export.add_argument("--no-measured", action="store_true", help="leave out what differs between equal runs")
-    _verb(verbs, "problems", "list the problems", json=True)
+    _verb(verbs, "problems", "list the problems", json=True, module="authoring")
     check = _verb(
         verbs,
         "check",
         "evaluate a problem's initial program, or a candidate",
         json=True,
         debug="evaluator and candidate in this process: breakpoint() and tracebacks work; no sandbox, no limits",
+        module="authoring",
     )
     check.add_argument("problem", metavar="PROBLEM", help="a name or a folder")
     check.add_argument("words", metavar="KEY=VALUE", nargs="*", help="param.* and stage.* overrides")
@@ -175,25 +144,36 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--stage", metavar="NAME", help="only this stage, once")
     check.add_argument("--instance", metavar="NAME", help="only this instance of the stage (default: the last stage)")
     check.add_argument("--replicate", metavar="N", type=int, help="the stage as replicate N draws it, from 0")
-    prompt = _verb(verbs, "prompt", "print the exact next prompt, calling nobody", json=True)
+    prompt = _verb(verbs, "prompt", "print the exact next prompt, calling nobody", json=True, module="authoring")
     prompt.add_argument("subject", metavar="PROBLEM|RUN")
     prompt.add_argument(
         "words", metavar="KEY=VALUE", nargs="*", help="of a problem's first prompt, as for 'evolve run'"
     )
-    try_ = _verb(verbs, "try", "run the first stage on a draft, before it is the answer to a call", run=True, json=True)
+    try_ = _verb(
+        verbs,
+        "try",
+        "run the first stage on a draft, before it is the answer to a call",
+        run=True,
+        json=True,
+        module="trying",
+    )
     try_.add_argument("file", metavar="FILE", help="an answer (*.md), or a program in place of the file of that name")
     try_.add_argument("--call", metavar="ID", type=int, required=True, help="the call that the draft is to answer")
-    steer = _verb(verbs, "steer", "tell a running search what to do", run=True, words="WHAT", json=True)
+    steer = _verb(
+        verbs, "steer", "tell a running search what to do", run=True, words="WHAT", json=True, module="steering"
+    )
     steer.add_argument("--island", metavar="N", type=int, help="of add: where the candidate goes (default: in turn)")
     steer.add_argument("--clear", action="store_true", help="of hint: show none from now on")
     steer.epilog = (
         "WHAT: pause | go | budget.KEY=VALUE | weight OPERATOR=VALUE | add PATH | hint TEXT | ban LINE | unban LINE"
     )
-    answer = _verb(verbs, "answer", "answer the calls in a folder (llm=spool) with a model", config_dir=True)
+    answer = _verb(
+        verbs, "answer", "answer the calls in a folder (llm=spool) with a model", config_dir=True, module="answering"
+    )
     answer.add_argument("folder", metavar="DIR", help="llm.dir of the run")
     answer.add_argument("words", metavar="KEY=VALUE", nargs="*", help="llm=litellm llm.model=NAME, budget.usd=X")
     answer.add_argument("--once", action="store_true", help="end when nothing waits for an answer")
-    completion = _verb(verbs, "completion", "print a shell's completion script")
+    completion = _verb(verbs, "completion", "print a shell's completion script", module="completion")
     completion.add_argument("shell", choices=["bash", "zsh", "fish"])
     return parser
 
@@ -210,8 +190,11 @@ def _verb(
     config_dir: bool = False,
     json: bool = False,
     debug: str = "show tracebacks",
+    module: str = "reading",
 ) -> argparse.ArgumentParser:
+    """Adds a verb, which is the function of that name in a module of `evolve.cli`."""
     parser = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    parser.set_defaults(module=module)
     parser.add_argument("--debug", action="store_true", help=debug)
     if run:
         parser.add_argument("run", metavar="RUN", help=RUN)

@@ -9,9 +9,22 @@ from pathlib import Path
 
 VERBS = (
     "run", "resume", "rescore", "runs", "status", "best", "show", "lineage", "diff", "compare", "export", "steer", "problems",
-    "check", "prompt", "answer", "completion",
+    "check", "prompt", "try", "answer", "completion",
 )  # fmt: skip
-OF_RUN = ("resume", "rescore", "status", "best", "show", "lineage", "diff", "compare", "export", "prompt", "steer")
+OF_RUN = (
+    "resume",
+    "rescore",
+    "status",
+    "best",
+    "show",
+    "lineage",
+    "diff",
+    "compare",
+    "export",
+    "prompt",
+    "steer",
+    "try",
+)
 
 SCRIPTS = {
     "bash": """_evolve() {
@@ -39,7 +52,7 @@ compdef _evolve evolve
 }
 
 
-def script(arguments: argparse.Namespace) -> int:
+def completion(arguments: argparse.Namespace) -> int:
     """Prints a shell's script; `eval "$(evolve completion bash)"` turns it on."""
     sys.stdout.write(SCRIPTS[arguments.shell])
     return 0

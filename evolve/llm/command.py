@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import shlex
 import shutil
 import signal
-from asyncio import StreamReader, StreamWriter
-from asyncio.subprocess import PIPE, Process
+import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
+from tempfile import TemporaryFile
+from typing import IO
 
 from evolve import checks
 from evolve.errors import FatalError, ProviderError, TransientError, UsageError
@@ -19,10 +21,7 @@ from evolve.llm.redact import one_line
 from evolve.types import Call, Completion, Prompt
 
 MOST_BYTES = 4 * 1024 * 1024  # of an answer
-CHUNK = 65_536
-TAIL = 4_096  # bytes of the errors that are kept
-GRACE_S = 1.0  # for the errors to arrive once the program has ended
-
+TAIL = 4_096  # bytes of the errors that are looked at
 POLL_S = 0.01
 
 
@@ -55,51 +54,40 @@ class Command(Provider):
 
     async def complete(self, prompt: Prompt, *, call: Call) -> Completion:
         """Runs the program. Raises TransientError where it fails, is late, or says nothing."""
+        with TemporaryFile() as given, TemporaryFile() as answer, TemporaryFile() as errors:
+            given.write(prompt.text.encode(errors="replace"))
+            given.seek(0)
+            fcntl.fcntl(errors, fcntl.F_SETFL, os.O_APPEND)  # so that emptying it leaves no hole
+            process = self._started(call, given, answer, errors)
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    while (code := process.poll()) is None:
+                        _bound(answer, errors)
+                        await asyncio.sleep(POLL_S)
+            except TimeoutError:
+                raise TransientError(f"llm.command: no answer within llm.timeout_s={self._timeout_s:g}") from None
+            finally:
+                _kill(process)
+            _bound(answer, errors)
+            text = _end_of(answer, MOST_BYTES)
+            if code or not text.strip():
+                last = one_line((_end_of(errors, TAIL).strip().splitlines() or [""])[-1])
+                how = f"ended with {code}" if code else "said nothing"
+                raise TransientError(f"llm.command: {self._words[0]} {how}{f': {last}' if last else ''}")
+        return Completion(text=text, model=self.model, tokens_in=len(prompt.text) // 4, tokens_out=len(text) // 4)
+
+    def _started(self, call: Call, given: IO[bytes], answer: IO[bytes], errors: IO[bytes]) -> subprocess.Popen[bytes]:
         told = {"EVOLVE_CALL": call.name, "EVOLVE_CANDIDATE": str(call.candidate)}
         try:
-            process = await asyncio.create_subprocess_exec(
-                *self._words, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=os.environ | told, start_new_session=True
+            return subprocess.Popen(
+                self._words, stdin=given, stdout=answer, stderr=errors, env=os.environ | told, start_new_session=True
             )
         except OSError as error:
             raise FatalError(f"llm.command: {self._words[0]}: can't be run ({error.strerror})") from None
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                text = await self._answer(process, prompt.text)
-        except TimeoutError:
-            raise TransientError(f"llm.command: no answer within llm.timeout_s={self._timeout_s:g}") from None
-        finally:
-            _kill(process)
-            await _ended(process)
-            process._transport.close()  # type: ignore[attr-defined]  # what was not read keeps it open, past the loop's end
-        return Completion(text=text, model=self.model, tokens_in=len(prompt.text) // 4, tokens_out=len(text) // 4)
 
     def ceiling_usd(self, prompt: Prompt) -> float | None:
         """Returns None: what the program spends is not known here."""
         return None
-
-    async def _answer(self, process: Process, prompt: str) -> str:
-        assert process.stdin and process.stdout and process.stderr
-        errors = bytearray()
-        head = asyncio.create_task(_head(process.stdout))
-        tail = asyncio.create_task(_tail(process.stderr, errors))
-        feed = asyncio.create_task(_feed(process.stdin, prompt))
-        ended = asyncio.create_task(_ended(process))
-        try:
-            await asyncio.wait([ended, head], return_when=asyncio.FIRST_COMPLETED)
-            if ended.done():
-                _kill(process)  # children that it left hold its output open
-            text = (await head).decode(errors="replace")
-            code = await ended
-            await asyncio.wait([tail], timeout=GRACE_S)
-        finally:
-            for task in (head, tail, feed, ended):
-                task.cancel()
-            await asyncio.gather(head, tail, feed, ended, return_exceptions=True)
-        if code or not text.strip():
-            last = one_line((errors.decode(errors="replace").strip().splitlines() or [""])[-1])
-            how = f"ended with {code}" if code else "said nothing"
-            raise TransientError(f"llm.command: {self._words[0]} {how}{f': {last}' if last else ''}")
-        return text
 
 
 def words_of(command: str | Sequence[str]) -> list[str]:
@@ -113,40 +101,22 @@ def words_of(command: str | Sequence[str]) -> list[str]:
     return words
 
 
-async def _head(stream: StreamReader) -> bytes:
-    """Reads to the end. Raises ProviderError as soon as it is too much."""
-    found = bytearray()
-    while piece := await stream.read(CHUNK):
-        found += piece
-        if len(found) > MOST_BYTES:
-            raise ProviderError(f"llm.command: the answer has more than {MOST_BYTES // 1024 // 1024} MB")
-    return bytes(found)
+def _bound(answer: IO[bytes], errors: IO[bytes]) -> None:
+    """Keeps the errors small. Raises ProviderError where the answer is too much."""
+    if os.fstat(answer.fileno()).st_size > MOST_BYTES:
+        raise ProviderError(f"llm.command: the answer has more than {MOST_BYTES // 1024 // 1024} MB")
+    if os.fstat(errors.fileno()).st_size > MOST_BYTES:
+        os.ftruncate(errors.fileno(), 0)
 
 
-async def _tail(stream: StreamReader, kept: bytearray) -> None:
-    """Reads to the end and keeps the last of it."""
-    while piece := await stream.read(CHUNK):
-        kept += piece
-        del kept[:-TAIL]
+def _end_of(file: IO[bytes], most: int) -> str:
+    size = os.fstat(file.fileno()).st_size
+    return os.pread(file.fileno(), most, max(0, size - most)).decode(errors="replace")
 
 
-async def _feed(stream: StreamWriter, text: str) -> None:
-    """Writes the prompt; a program that does not read it has its reasons."""
-    with suppress(OSError):
-        stream.write(text.encode(errors="replace"))
-        await stream.drain()
-        stream.close()
-        await stream.wait_closed()
-
-
-async def _ended(process: Process) -> int:
-    """Waits for the end of the process itself; `Process.wait` would wait for all who hold its pipes."""
-    while process.returncode is None:
-        await asyncio.sleep(POLL_S)
-    return process.returncode
-
-
-def _kill(process: Process) -> None:
+def _kill(process: subprocess.Popen[bytes]) -> None:
     """Kills what is left of the process group."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()

@@ -104,6 +104,14 @@ def aggregate(results, lm):
         outcome = await ask(source, Answers(), f"def f(lm):\n    return {call}")
         assert outcome.status is Status.CRASH and "lm" in outcome.feedback
 
+    @pytest.mark.parametrize("call", ["many('abc')", "many(5)", "many([5])", "many(['a'], n=1001)"])
+    async def test_so_is_what_it_asks_wrongly_of_several(self, ask, call):
+        source = (
+            "def services(instance, lm): return {'many': lm.many}\ndef score(instance, output): return len(output)\n"
+        )
+        outcome = await ask(source, Answers(), f"def f(many):\n    return {call}")
+        assert outcome.status is Status.CRASH and "ServiceError: many: lm: " in outcome.feedback
+
     async def test_what_evaluator_py_asks_wrongly_is_its_fault(self, ask):
         outcome = await ask("def score(instance, output, lm): return lm('a', n=0)", Answers())
         assert outcome.status is Status.EVALUATOR_ERROR and "n=0: must be a whole number" in outcome.feedback

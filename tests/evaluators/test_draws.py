@@ -30,7 +30,7 @@ def drawn(request: pytest.FixtureRequest, make_problem: Callable[..., Problem]) 
 
     draw.how = request.param
     yield draw
-    unload(problem)
+    unload(str(problem.path))
 
 
 def test_the_draw_says_what_changes_the_instances(drawn: Callable[..., list[str]]) -> None:

@@ -91,9 +91,8 @@ def gone(pid: int) -> bool:
 async def test_a_child_that_holds_the_output_open_keeps_nobody_waiting():
     began = time.monotonic()
     assert (await ask(shell("sleep 30 & echo done"))).text == "done\n"
-    with pytest.raises(TransientError, match="no answer within"):  # out of its group: only the deadline is left
-        await ask(shell("setsid sleep 2 & echo done"), timeout_s=0.3)
-    assert time.monotonic() - began < 5
+    assert (await ask(shell("setsid sleep 2 & echo done"))).text == "done\n"  # nor one that has left its group
+    assert time.monotonic() - began < 2
 
 
 async def test_too_much_and_what_is_no_text():
