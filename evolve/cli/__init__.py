@@ -106,6 +106,10 @@ def _dispatch(words: list[str], debug: bool) -> int:
         from evolve.cli import trying
 
         return trying.try_(arguments)
+    if arguments.verb == "upgrade":
+        from evolve.cli import upgrading
+
+        return upgrading.upgrade(arguments)
     if arguments.verb == "completion":
         from evolve.cli import completion
 
@@ -131,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
     verbs.add_parser("run", help="search: evolve run problem=NAME KEY=VALUE ... (-m for sweeps)", add_help=False)
     _verb(verbs, "resume", "go on with a run", run=True, words="KEY=VALUE", config_dir=True)
-    _verb(verbs, "runs", "list the runs in a folder", folder=True, json=True)
+    _verb(verbs, "runs", "list the runs in a folder, or in a database", folder=True, json=True)
     _verb(verbs, "status", "what a run is doing, what it used", run=True, json=True)
     _verb(verbs, "best", "the best program", run=True, json=True)
     _verb(verbs, "show", "one candidate", run=True, ids=["id"], json=True)
@@ -169,6 +173,8 @@ def _parser() -> argparse.ArgumentParser:
     answer.add_argument("folder", metavar="DIR", help="llm.dir of the run")
     answer.add_argument("words", metavar="KEY=VALUE", nargs="*", help="llm=litellm llm.model=NAME, budget.usd=X")
     answer.add_argument("--once", action="store_true", help="end when nothing waits for an answer")
+    upgrade = _verb(verbs, "upgrade", "bring a database that an older Evolve wrote up to date")
+    upgrade.add_argument("place", metavar="URL|RUN", help=f"a database's URL, or {RUN}")
     completion = _verb(verbs, "completion", "print a shell's completion script")
     completion.add_argument("shell", choices=["bash", "zsh", "fish"])
     return parser
@@ -196,7 +202,7 @@ def _verb(
     if words:
         parser.add_argument("words", metavar=words, nargs="*")
     if folder:
-        parser.add_argument("folder", metavar="DIR", nargs="?", default=".")
+        parser.add_argument("folder", metavar="DIR|URL", nargs="?", default=".")
     if config_dir:
         parser.add_argument("--config-dir", action="append", default=[], metavar="DIR")
     if json:

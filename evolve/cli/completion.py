@@ -11,7 +11,7 @@ VERBS = (
     "run", "resume", "runs", "status", "best", "show", "lineage", "diff", "export", "problems", "check", "prompt", "answer",
     "completion",
 )  # fmt: skip
-OF_RUN = ("resume", "status", "best", "show", "lineage", "diff", "export", "prompt")
+OF_RUN = ("resume", "status", "best", "show", "lineage", "diff", "export", "prompt", "upgrade")
 
 SCRIPTS = {
     "bash": """_evolve() {

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from evolve.errors import RunError, StoreError
 from evolve.population import schema
+from evolve.population.packing import unpacked
 from evolve.population.schema import (
     artifacts,
     calls,
@@ -32,6 +33,10 @@ from evolve.population.schema import (
 )  # fmt: skip
 from evolve.types import HOLDOUT, Artifact, Candidate, Event, Files, Status
 
+WAIT_S = 20  # for a lock of somebody else's
+# of a PostgreSQL server that is gone without a word: how long a new connection waits for it, and one that is open
+PATIENCE = {"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "tcp_user_timeout": 30_000}
+CREATING = 0x45766F  # the advisory lock of whoever makes the tables
 NETWORK_FILE_SYSTEMS = (
     "nfs", "cifs", "smb", "lustre", "gpfs", "beegfs", "ceph", "afs", "9p", "fuse.sshfs", "fuse.gluster",
 )  # fmt: skip
@@ -47,18 +52,21 @@ class Store:
     Raises StoreError with the place and the remedy for everything that the database refuses.
     """
 
-    def __init__(self, url: str, create: bool = False):
-        self.url = url
+    def __init__(self, url: str, create: bool = False, any_version: bool = False):
+        self.url = with_driver(url)
+        self._bases: dict[str, str] = {}  # hash -> text, of the few texts that others are packed with
         self.readers = self._engine("BEGIN", create)
         self.writers = self._engine("BEGIN IMMEDIATE", create)
         with self.translated():
-            self._check_schema(create)
+            self._check_schema(create, any_version)
         self._file = self._identity()
 
     @property
     def shown_url(self) -> str:
-        """The URL without its password."""
-        return make_url(self.url).render_as_string(hide_password=True)
+        """The URL without its password and its driver."""
+        return (
+            make_url(self.url).render_as_string(hide_password=True).replace("postgresql+psycopg://", "postgresql://", 1)
+        )
 
     def close(self) -> None:
         self.readers.dispose()
@@ -101,28 +109,39 @@ class Store:
             url = make_url(self.url)
             if url.get_backend_name() == "sqlite":
                 _check_place(url.database or "", create)
-            engine = sa.create_engine(url)
-        except (SQLAlchemyError, NoSuchModuleError, ModuleNotFoundError) as error:
+            engine = sa.create_engine(url, connect_args=PATIENCE if url.get_backend_name() == "postgresql" else {})
+        except ModuleNotFoundError as error:
+            raise StoreError(
+                f"database.url={_without_password(self.url)}: needs the module {error.name}; for PostgreSQL install the extra: "
+                "pip install 'evolve-engine[postgres]'"
+            ) from None
+        except (SQLAlchemyError, NoSuchModuleError) as error:
             raise StoreError(f"database.url={_without_password(self.url)}: {error}") from None
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _configure_sqlite)
             event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+        elif engine.dialect.name == "postgresql":
+            event.listen(engine, "connect", _configure_postgres)
         return engine
 
-    def _check_schema(self, create: bool) -> None:
+    def _check_schema(self, create: bool, any_version: bool) -> None:
         with self.readers.connect() as connection:
             known = sa.inspect(connection).has_table(schema.schema.name)
             found = connection.execute(select(schema.schema.c.version)).scalar() if known else None
-        if found == schema.VERSION:
+        if found == schema.VERSION or (found is not None and any_version):
             return
         if found is not None:
+            older = f"'evolve upgrade {self.shown_url}' brings it up to date, with all that it holds"
+            newer = "use the Evolve version that wrote it, or another database.url"
             raise StoreError(
                 f"database {self.shown_url}: its schema is version {found}, this Evolve reads version {schema.VERSION}; "
-                "use the Evolve version that wrote it, or another database.url"
+                + (older if found < schema.VERSION else newer)
             )
         if not create:
             raise StoreError(f"database {self.shown_url}: holds no Evolve tables; start a run there with 'evolve run'")
         with self.writers.begin() as connection:  # one at a time; who comes second finds it done
+            if self.writers.dialect.name == "postgresql":
+                connection.execute(select(func.pg_advisory_xact_lock(CREATING)))
             schema.tables.create_all(connection)
             if connection.execute(select(schema.schema.c.version)).scalar() is None:
                 connection.execute(sa.insert(schema.schema).values(version=schema.VERSION))
@@ -134,6 +153,10 @@ class Store:
         if self.readers.dialect.name == "sqlite":
             return sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)")
         return sa.literal_column("extract(epoch from clock_timestamp())")
+
+    def run_rows(self) -> list[Row]:
+        """Returns the rows of all runs, in the order in which they began."""
+        return self._all(select(runs).order_by(runs.c.created_at))
 
     def run(self, run_id: str) -> Row:
         """Returns the run's row, with `heartbeat_age_s` by the database's clock."""
@@ -174,28 +197,21 @@ class Store:
 
     def sketches(self, run_id: str) -> list[tuple[int, list[int]]]:
         """Returns (candidate, sketch) of all that have one, in the order in which they were admitted."""
-        proposed = (events.c.run_id == run_id) & (events.c.candidate == candidates.c.id) & (events.c.kind == "proposed")
-        query = select(candidates.c.id, candidates.c.sketch).join(events, proposed).where(candidates.c.run_id == run_id)
+        query = select(candidates.c.id, candidates.c.sketch).where(
+            candidates.c.run_id == run_id, candidates.c.sketch.is_not(None)
+        )
         with self.reading() as connection:
-            found = connection.execute(query.order_by(events.c.data["admitted"].as_integer(), candidates.c.id))
+            found = connection.execute(query.order_by(func.coalesce(candidates.c.admitted, 0), candidates.c.id))
             return [(row.id, row.sketch) for row in found if row.sketch]
 
     def vectors(self, run_id: str, most: int) -> list[tuple[int, str]]:
         """Returns the newest embeddings of candidates that were evaluated, the oldest first."""
         same = (calls.c.run_id == candidates.c.run_id) & (calls.c.candidate == candidates.c.id)
-        stored = calls.join(candidates, same).join(
-            texts, (texts.c.run_id == calls.c.run_id) & (texts.c.hash == calls.c.completion)
-        )
-        query = (
-            select(calls.c.candidate, texts.c.body)
-            .select_from(stored)
-            .where(
-                calls.c.run_id == run_id, calls.c.purpose == "embed", calls.c.state == "done", candidates.c.stage != ""
-            )
-        )
-        with self.reading() as connection:
-            rows = connection.execute(query.order_by(calls.c.id.desc()).limit(most)).all()
-        return [(candidate, body) for candidate, body in reversed(rows)]
+        embedded = (calls.c.purpose == "embed") & (calls.c.state == "done") & (candidates.c.stage != "")
+        query = select(calls.c.candidate, calls.c.completion).join(candidates, same)
+        rows = self._all(query.where(calls.c.run_id == run_id, embedded).order_by(calls.c.id.desc()).limit(most))
+        bodies = self.texts(run_id, [row["completion"] for row in rows])
+        return [(row["candidate"], bodies[row["completion"]]) for row in reversed(rows)]
 
     def event_times(self, run_id: str) -> dict[int, float]:
         with self.reading() as connection:
@@ -203,8 +219,7 @@ class Store:
 
     def proposed(self, run_id: str) -> int:
         """Returns how many proposals were admitted."""
-        query = select(func.count()).where(events.c.run_id == run_id, events.c.kind == "proposed")
-        return int(self._scalar(query.where(events.c.data["admitted"].as_integer() > 0)))
+        return int(self._scalar(select(func.max(candidates.c.admitted)).where(candidates.c.run_id == run_id)) or 0)
 
     def rows(self, run_id: str, ids: Sequence[int] | None = None) -> list[Row]:
         """Returns candidates' rows (files as hashes), all or those of the ids, by id."""
@@ -247,8 +262,12 @@ class Store:
 
     def texts(self, run_id: str, digests: Iterable[str]) -> dict[str, str]:
         """Returns hash -> text."""
-        query = select(texts.c.hash, texts.c.body).where(texts.c.run_id == run_id)
-        return {row["hash"]: row["body"] for row in self._among(query, texts.c.hash, digests)}
+        query = select(texts.c.hash, texts.c.body, texts.c.base).where(texts.c.run_id == run_id)
+        rows = self._among(query, texts.c.hash, digests)
+        bases = {row["base"] for row in rows if row["base"]} - self._bases.keys()
+        if bases:
+            self._bases |= self.texts(run_id, bases)
+        return {row["hash"]: unpacked(row["body"], self._bases.get(row["base"], "")) for row in rows}
 
     def best(self, run_id: str) -> int | None:
         """Returns the id of the best `ok` candidate; of equals the first."""
@@ -287,11 +306,9 @@ class Store:
 
     def answer(self, run_id: str, request: str) -> str | None:
         """Returns the first stored completion of a request, None where there is none yet."""
-        stored = texts.join(calls, (texts.c.run_id == calls.c.run_id) & (texts.c.hash == calls.c.completion))
         asked = (calls.c.run_id == run_id) & (calls.c.request == request) & (calls.c.state == "done")
-        query = select(texts.c.body).select_from(stored).where(asked).order_by(calls.c.id).limit(1)
-        found: str | None = self._scalar(query)
-        return found
+        found = self._scalar(select(calls.c.completion).where(asked).order_by(calls.c.id).limit(1))
+        return self.texts(run_id, [found])[found] if found else None
 
     def checkpoint(self, run_id: str, **place: Any) -> bytes | None:
         """Returns what an evaluation in flight has saved; `place` is its candidate, stage, replicate and instance."""
@@ -343,9 +360,11 @@ class Store:
 
     def measured_on(self, run_id: str, key: str) -> str:
         """Returns the hardware that a run is measured on: the first cpu_model or gpu_model of its ok evaluations, or ""."""
-        model = evaluations.c.node_class[key].as_string()
-        query = select(model).where(evaluations.c.run_id == run_id, evaluations.c.status == "ok", model != "")
-        return str(self._scalar(query.order_by(evaluations.c.id).limit(1)) or "")
+        known = (evaluations.c.run_id == run_id) & (evaluations.c.status == Status.OK.value)
+        query = select(evaluations.c.node_class).where(known).order_by(evaluations.c.id)
+        with self.reading() as connection:
+            found = connection.execution_options(yield_per=100).execute(query).scalars()
+            return next((str(one[key]) for one in found if one.get(key)), "")
 
     def artifacts(self, run_id: str, ids: Sequence[int], most: int | None = None) -> list[Row]:
         """Returns candidates' artifacts: candidate, evaluation, stage, replicate, name, size, body (of `most` bytes)."""
@@ -424,6 +443,12 @@ def absolute(url: str) -> str:
     return url if head or not path or path.startswith(("/", ":memory:", "file:")) else f"sqlite:///{Path.cwd()}/{path}"
 
 
+def with_driver(url: str) -> str:
+    """Returns a PostgreSQL URL with the driver that Evolve has an extra for, unless it names one; any other as it is."""
+    head, separator, tail = url.partition("://")
+    return f"postgresql+psycopg://{tail}" if head in ("postgresql", "postgres") and separator else url
+
+
 def digest(text: str) -> str:
     """Returns the hash under which a text is stored (32 hex digits)."""
     return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -441,9 +466,16 @@ def _candidate(row: Row, bodies: Mapping[str, str], left: Iterable[Artifact], **
 def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None  # SQLAlchemy says when a transaction begins, by the listener above
     cursor = connection.cursor()
-    for pragma in ("busy_timeout=20000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in (f"busy_timeout={WAIT_S * 1000}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _configure_postgres(connection: Any, _record: Any) -> None:
+    """Keeps what is paid for durable whatever the server's default, and waits for no lock for ever."""
+    for setting in ("synchronous_commit=on", f"lock_timeout='{WAIT_S}s'"):
+        connection.execute(f"SET {setting}")
+    connection.commit()
 
 
 def _check_place(database: str, create: bool) -> None:
@@ -472,6 +504,9 @@ def _file_system(folder: Path) -> str:
     return max(under, default=(0, ""))[1]
 
 
+GONE = "its server can't be reached; start it, or correct database.url ('evolve resume' goes on with a run)"
+
+
 def _reason(error: Exception) -> str:
     text = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
     remedies = {
@@ -482,6 +517,17 @@ def _reason(error: Exception) -> str:
         "is locked": "another program keeps it locked; end that program or use another database.url",
         "not a database": "it is not an SQLite database",
         "malformed": "it is damaged; restore a copy",
+        "password": "its password is not the right one; export EVOLVE_DATABASE_URL=postgresql://USER:PASSWORD@HOST/NAME",
+        "does not exist": "no such database or user; make it (createdb NAME), or correct database.url",
+        "terminating connection": GONE,
+        "connection to server": GONE,
+        "server closed the connection": GONE,
+        "the connection is closed": GONE,
+        "could not receive data": GONE,
+        "resolve host": GONE,
+        "lock timeout": "another program keeps it locked; end that program",
+        "read-only transaction": "it may not be written here; use the primary server, or a user who may write",
+        "permission denied": "this user may not write there; grant it, or use another database.url",
         "disk I/O error": "the disk failed to read or write (full, or broken); mend it and run 'evolve resume'",
     }
     return next((f"{remedy} ({text})" for sign, remedy in remedies.items() if sign in text), text)

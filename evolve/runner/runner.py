@@ -397,6 +397,7 @@ class Runner:
     def _admit(self, candidate: int, flight: InFlight) -> None:
         proposed, columns, promoted = self.proposals.settle(candidate, flight)
         self._admitted += 1
+        columns["admitted"] = self._admitted
         flight.durable = self._write(
             self.writer.log([self._proposed_event(candidate, proposed)]),
             self.writer.files(

@@ -1,0 +1,53 @@
+"""From version 4 to 5: texts are packed, candidates say when they were admitted; room for constraints and trials."""
+
+from __future__ import annotations
+
+import json
+
+import sqlalchemy as sa
+from alembic.operations import Operations
+
+from evolve.population.packing import Packer
+
+CHUNK = 500
+BEFORE = sa.table("texts_4", sa.column("run_id"), sa.column("hash"), sa.column("body"))
+EVENTS = sa.table("events", sa.column("run_id"), sa.column("candidate"), sa.column("kind"), sa.column("data"))
+
+
+def upgrade(op: Operations) -> None:
+    op.add_column("candidates", sa.Column("admitted", sa.BigInteger))
+    op.add_column("candidates", sa.Column("violation", sa.Float, nullable=False, server_default="0"))
+    op.add_column("candidates", sa.Column("objectives", sa.JSON, nullable=False, server_default="[]"))
+    op.add_column("candidates", sa.Column("size", sa.Integer, nullable=False, server_default="0"))
+    op.add_column("trials", sa.Column("number", sa.Integer, nullable=False, server_default="0"))
+    op.add_column("trials", sa.Column("stage", sa.String, nullable=False, server_default=""))
+    _admit(op.get_bind())
+    op.rename_table("texts", "texts_4")
+    texts = op.create_table(
+        "texts",
+        sa.Column("run_id", sa.String, primary_key=True),
+        sa.Column("hash", sa.String, primary_key=True),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.Column("base", sa.String),
+    )
+    _pack(op.get_bind(), texts)
+    op.drop_table("texts_4")
+
+
+def _admit(connection: sa.Connection) -> None:
+    """Copies the count of admissions out of the events."""
+    rows = connection.execute(sa.select(EVENTS).where(EVENTS.c.kind == "proposed")).all()
+    admitted = [{"r": row.run_id, "c": row.candidate, "a": json.loads(row.data)["admitted"] or None} for row in rows]
+    if admitted:
+        update = sa.text("UPDATE candidates SET admitted = :a WHERE run_id = :r AND id = :c")
+        connection.execute(update, admitted)
+
+
+def _pack(connection: sa.Connection, texts: sa.Table) -> None:
+    packers: dict[str, Packer] = {}
+    for rows in connection.execute(sa.select(BEFORE)).partitions(CHUNK):
+        packed = []
+        for run_id, mark, text in rows:
+            body, base = packers.setdefault(run_id, Packer()).pack("", mark, text)
+            packed.append({"run_id": run_id, "hash": mark, "body": body, "base": base})
+        connection.execute(sa.insert(texts), packed)
