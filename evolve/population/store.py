@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -42,6 +44,7 @@ NETWORK_FILE_SYSTEMS = (
 )  # fmt: skip
 Row = RowMapping
 CHUNK = 500  # ids per IN (...) list
+PART = 1000  # rows that are read at a time
 EVENT = (events.c.seq, events.c.kind, events.c.candidate, events.c.data)
 
 
@@ -169,10 +172,20 @@ class Store:
 
     def events(self, run_id: str) -> Iterator[Event]:
         """Yields the run's events in sequence order."""
-        query = select(*EVENT).where(events.c.run_id == run_id).order_by(events.c.seq)
-        with self.reading() as connection:
-            for row in connection.execution_options(yield_per=1000).execute(query).mappings():
-                yield Event(**row)
+        return self._events(events.c.run_id == run_id)
+
+    def decisions(self, run_id: str) -> Iterator[Event]:
+        """Yields the events that change the search: all but what proposals came to."""
+        return self._events((events.c.run_id == run_id) & (events.c.kind != "proposed"))
+
+    def _events(self, chosen: sa.ColumnElement[bool]) -> Iterator[Event]:
+        """Yields events in sequence order, their data parsed many at a time."""
+        data = sa.type_coerce(events.c.data, sa.Text)
+        query = select(events.c.seq, events.c.kind, events.c.candidate, data).where(chosen).order_by(events.c.seq)
+        for part in self._parts(query):
+            parsed = json.loads(f"[{','.join([row[3] for row in part])}]")
+            for (seq, kind, candidate, _), known in zip(part, parsed, strict=True):
+                yield Event(seq=seq, kind=kind, candidate=candidate, data=known)
 
     def events_of(self, run_id: str, kinds: Sequence[str], ids: Sequence[int] | None = None) -> list[Event]:
         """Returns the events of some kinds, those that are about some candidates or all, in sequence order."""
@@ -192,17 +205,17 @@ class Store:
     def _firsts(self, run_id: str, mark: sa.Column[Any], later: sa.Column[Any]) -> dict[str, int]:
         """Returns each value of a column with the candidate that had it first: of a later one, `later` names that."""
         query = select(mark, candidates.c.id).where(candidates.c.run_id == run_id, mark.is_not(None), later.is_(None))
-        with self.reading() as connection:
-            return dict(connection.execute(query.order_by(candidates.c.id.desc())).all())
+        return dict(chain.from_iterable(self._parts(query.order_by(candidates.c.id.desc()))))
 
     def sketches(self, run_id: str) -> list[tuple[int, list[int]]]:
         """Returns (candidate, sketch) of all that have one, in the order in which they were admitted."""
-        query = select(candidates.c.id, candidates.c.sketch).where(
-            candidates.c.run_id == run_id, candidates.c.sketch.is_not(None)
-        )
-        with self.reading() as connection:
-            found = connection.execute(query.order_by(func.coalesce(candidates.c.admitted, 0), candidates.c.id))
-            return [(row.id, row.sketch) for row in found if row.sketch]
+        sketch = sa.type_coerce(candidates.c.sketch, sa.Text)
+        query = select(candidates.c.id, sketch).where(candidates.c.run_id == run_id, sketch.is_not(None))
+        found: list[tuple[int, list[int]]] = []
+        for part in self._parts(query.order_by(func.coalesce(candidates.c.admitted, 0), candidates.c.id)):
+            parsed = json.loads(f"[{','.join([row[1] for row in part])}]")
+            found += [(row[0], known) for row, known in zip(part, parsed, strict=True) if known]
+        return found
 
     def vectors(self, run_id: str, most: int) -> list[tuple[int, str]]:
         """Returns the newest embeddings of candidates that were evaluated, the oldest first."""
@@ -426,6 +439,11 @@ class Store:
         parts = (wanted[start : start + CHUNK] for start in range(0, len(wanted), CHUNK))
         with self.reading() as connection:
             return [row for part in parts for row in connection.execute(query.where(column.in_(part))).mappings()]
+
+    def _parts(self, query: sa.Select[Any]) -> Iterator[Sequence[sa.Row[Any]]]:
+        """Yields the rows of a large result some at a time."""
+        with self.reading() as connection:
+            yield from connection.execution_options(yield_per=PART).execute(query).partitions()
 
     def _scalar(self, query: sa.Select[Any]) -> Any:
         with self.reading() as connection:

@@ -84,7 +84,7 @@ async def resume(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen)
     writer.claim()
     state = "interrupted" if before == "running" else before
     try:
-        search = Search.load(store.events(ref.run_id), **setup.search_settings)
+        search = Search.load(store.decisions(ref.run_id), **setup.search_settings)
         model = setup.problem.comparable_on
         measured_on = "" if model == "any" else store.measured_on(ref.run_id, model)
         # founding: killed before it had any
