@@ -440,7 +440,7 @@ class Store:
         with self.reading() as connection:
             return [row for part in parts for row in connection.execute(query.where(column.in_(part))).mappings()]
 
-    def _parts(self, query: sa.Select[Any]) -> Iterator[Sequence[sa.Row[Any]]]:
+    def _parts(self, query: sa.Select[Any]) -> Iterator[Sequence[Any]]:
         """Yields the rows of a large result some at a time."""
         with self.reading() as connection:
             yield from connection.execution_options(yield_per=PART).execute(query).partitions()
