@@ -112,7 +112,11 @@ class Store:
             url = make_url(self.url)
             if url.get_backend_name() == "sqlite":
                 _check_place(url.database or "", create)
-            engine = sa.create_engine(url, connect_args=PATIENCE if url.get_backend_name() == "postgresql" else {})
+            kept = _read_only(Path(url.database)) if url.get_backend_name() == "sqlite" and url.database else None
+            how: dict[str, Any] = {"connect_args": PATIENCE} if url.get_backend_name() == "postgresql" else {}
+            if kept:
+                how["creator"] = lambda: sqlite3.connect(kept, uri=True, check_same_thread=False)
+            engine = sa.create_engine(url, **how)
         except ModuleNotFoundError as error:
             raise StoreError(
                 f"database.url={_without_password(self.url)}: needs the module {error.name}; for PostgreSQL install the extra: "
@@ -121,7 +125,7 @@ class Store:
         except (SQLAlchemyError, NoSuchModuleError) as error:
             raise StoreError(f"database.url={_without_password(self.url)}: {error}") from None
         if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", _configure_sqlite)
+            event.listen(engine, "connect", _configure_kept if kept else _configure_sqlite)
             event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
         elif engine.dialect.name == "postgresql":
             event.listen(engine, "connect", _configure_postgres)
@@ -484,9 +488,25 @@ def _candidate(row: Row, bodies: Mapping[str, str], left: Iterable[Artifact], **
 def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None  # SQLAlchemy says when a transaction begins, by the listener above
     cursor = connection.cursor()
-    for pragma in (f"busy_timeout={WAIT_S * 1000}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in (f"busy_timeout={int(WAIT_S * 1000)}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _configure_kept(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None
+
+
+def _read_only(file: Path) -> str | None:
+    """Returns how to open a file that may only be read, None for one that may be written.
+
+    A write-ahead log can't be begun there; where none was left the file is whole, and nobody changes it.
+    """
+    if not file.exists() or (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):
+        return None
+    log = Path(f"{file}-wal")
+    left = log.exists() and log.stat().st_size > 0
+    return f"file:{quote(str(file.resolve()))}?mode=ro{'' if left else '&immutable=1'}"
 
 
 def _configure_postgres(connection: Any, _record: Any) -> None:

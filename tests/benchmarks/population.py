@@ -2,7 +2,7 @@
 
 A stored run of N candidates in SQLite: how long until `status` is known, until `resume` has decided on its first candidate, and
 how many candidates a second the writer stores. The run's rows are like those of circle_packing with the offline proposer, the
-first 20,000 made one by one and then copied as later candidates; its programs are 64 texts of 5 KB that they share. The writer's
+first 20,000 made one by one and then copied as later ones; its programs are 64 texts of 5 KB that they share. The writer's
 programs are 5 KB each and distinct.
 """
 
