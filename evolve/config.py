@@ -396,7 +396,8 @@ def database_url(config: Mapping[str, Any], run_dir: Path) -> str:
 def _check_no_password(url: object) -> None:
     """Raises UsageError for a password that is written out: a configuration is stored."""
     with suppress(ValueError):
-        if urlsplit(str(url or "")).password:
+        parts = urlsplit(str(url or ""))
+        if parts.password or "password=" in parts.query:
             raise UsageError(
                 "database.url: its password would be stored; write database=postgres alone, and "
                 "export EVOLVE_DATABASE_URL=postgresql://USER:PASSWORD@HOST/NAME"

@@ -171,9 +171,10 @@ def resume_first_ask_s(url: str) -> float:
     store = ref.open()
     writer = Writer(store, RUN)
     writer.claim()
-    search = Search.load(store.decisions(RUN), **setup.search_settings)
-    spent = launch._spent(store, RUN, search.open())
-    runner = launch._runner(setup, search, store, writer, spent, screen_for(io.StringIO()), ref, resumed=True)
+    with launch._uncollected():
+        search = Search.load(store.decisions(RUN), **setup.search_settings)
+        spent = launch._spent(store, RUN, search.open())
+        runner = launch._runner(setup, search, store, writer, spent, screen_for(io.StringIO()), ref, resumed=True)
     runner.search.ask()
     elapsed = time.perf_counter() - began
     writer.release("finished")
