@@ -6,12 +6,13 @@ import copy
 import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_module
@@ -253,6 +254,7 @@ def build(config: Mapping[str, Any], words: Sequence[str] = ()) -> Setup:
         _check_no_reports(problem)
     islands = strategy.count(budget.candidates or 200)
     config = {**config, "selection": {**config["selection"], "islands": islands}}  # a resume keeps it
+    _check_no_password(config["database"]["url"])
     artifact_mb = config["database"].get("artifact_mb", 200.0)
     checks.number("database.artifact_mb", artifact_mb, 0)
     settings = {"islands": islands, "strategy": strategy, "rules": rules(problem), "window": schedule.window}
@@ -412,5 +414,21 @@ def _make(config: Mapping[str, Any], section: str) -> Any:
 
 def database_url(config: Mapping[str, Any], run_dir: Path) -> str:
     """Returns the database of a run: `database.url`, or a file in its directory."""
-    url = config["database"]["url"]
-    return absolute(str(url)) if url else file_url(run_dir / "run.db")
+    written = config["database"]["url"]
+    if not written:
+        return file_url(run_dir / "run.db")
+    url = OmegaConf.create({"url": str(written)}).url  # it may name a variable of the environment
+    if not url:
+        raise UsageError("database.url must be set, for example database.url=postgresql://USER@HOST/NAME")
+    return absolute(str(url))
+
+
+def _check_no_password(url: object) -> None:
+    """Raises UsageError for a password that is written out: a configuration is stored."""
+    with suppress(ValueError):
+        parts = urlsplit(str(url or ""))
+        if parts.password or "password=" in parts.query:
+            raise UsageError(
+                "database.url: its password would be stored; write database=postgres alone, and "
+                "export EVOLVE_DATABASE_URL=postgresql://USER:PASSWORD@HOST/NAME"
+            )

@@ -27,6 +27,7 @@ HOMES = {
     "litellm": ("evolve/llm/",),
     "xllamacpp": ("evolve/llm/",),
     "sqlalchemy": ("evolve/population/",),
+    "alembic": ("evolve/population/migrations/",),
     "hydra": ("evolve/config.py", "evolve/cli/job.py"),
     "omegaconf": ("evolve/config.py", "evolve/cli/job.py"),
     "pandas": ("evolve/lineage/",),

@@ -394,3 +394,20 @@ def test_what_comes_from_the_environment_is_stored_as_a_reference(monkeypatch):
     composed = compose(words)
     assert composed["llm"]["params"] == {"extra_headers": {"X-Api-Key": "${oc.env:GATE}"}}
     assert build(composed).provider._params == {"extra_headers": {"X-Api-Key": "abc12345"}}
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:hidden@host/db", "postgresql://host/db?user=me&password=hidden"])
+def test_a_databases_password_is_refused_where_it_would_be_stored(url):
+    with pytest.raises(UsageError, match="export EVOLVE_DATABASE_URL") as caught:
+        build(compose(["database=postgres", f"database.url={url}"]))
+    assert "hidden" not in str(caught.value)
+
+
+def test_a_database_of_the_environment_stays_a_reference(monkeypatch, tmp_path):
+    monkeypatch.setenv("EVOLVE_DATABASE_URL", "postgresql://me:hidden@host/db")
+    composed = compose(["database=postgres"])
+    assert "hidden" not in str(composed)
+    assert database_url(composed, tmp_path) == "postgresql://me:hidden@host/db"
+    monkeypatch.delenv("EVOLVE_DATABASE_URL")
+    with pytest.raises(UsageError, match=r"database\.url must be set, for example"):
+        database_url(compose(["database=postgres"]), tmp_path)

@@ -113,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
         config_dir=True, module="running",
     )  # fmt: skip
     rescore.add_argument("--top", metavar="K", type=int, help="only the best K and the initial programs")
-    _verb(verbs, "runs", "list the runs in a folder", folder=True, json=True)
+    _verb(verbs, "runs", "list the runs in a folder, or in a database", folder=True, json=True)
     _verb(verbs, "status", "what a run is doing, what it used", run=True, json=True)
     best = _verb(verbs, "best", "the best program", run=True, json=True)
     best.add_argument("--front", action="store_true", help="of several objectives: those that no other one dominates")
@@ -173,6 +173,8 @@ def _parser() -> argparse.ArgumentParser:
     answer.add_argument("folder", metavar="DIR", help="llm.dir of the run")
     answer.add_argument("words", metavar="KEY=VALUE", nargs="*", help="llm=litellm llm.model=NAME, budget.usd=X")
     answer.add_argument("--once", action="store_true", help="end when nothing waits for an answer")
+    upgrade = _verb(verbs, "upgrade", "bring a database that an older Evolve wrote up to date", module="upgrading")
+    upgrade.add_argument("place", metavar="URL|RUN", help=f"a database's URL, or {RUN}")
     completion = _verb(verbs, "completion", "print a shell's completion script", module="completion")
     completion.add_argument("shell", choices=["bash", "zsh", "fish"])
     return parser
@@ -203,7 +205,7 @@ def _verb(
     if words:
         parser.add_argument("words", metavar=words, nargs="*")
     if folder:
-        parser.add_argument("folder", metavar="DIR", nargs="?", default=".")
+        parser.add_argument("folder", metavar="DIR|URL", nargs="?", default=".")
     if config_dir:
         parser.add_argument("--config-dir", action="append", default=[], metavar="DIR")
     if json:

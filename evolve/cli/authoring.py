@@ -295,7 +295,7 @@ def _next_prompt(ref: rundir.RunRef) -> Prompt:
     if setup.problem.initials:
         run.best()  # there is nothing to propose from without one
     launch.checked(setup, row)
-    search = Search.load(run.store.events(run.run_id), **setup.search_settings)
+    search = Search.load(run.store.decisions(run.run_id), **setup.search_settings)
     return _built(setup, search, None, run)
 
 

@@ -9,22 +9,11 @@ from pathlib import Path
 
 VERBS = (
     "run", "resume", "rescore", "runs", "status", "best", "show", "lineage", "diff", "compare", "export", "steer", "problems",
-    "check", "prompt", "try", "answer", "completion",
+    "check", "prompt", "try", "answer", "upgrade", "completion",
 )  # fmt: skip
 OF_RUN = (
-    "resume",
-    "rescore",
-    "status",
-    "best",
-    "show",
-    "lineage",
-    "diff",
-    "compare",
-    "export",
-    "prompt",
-    "steer",
-    "try",
-)
+    "resume", "rescore", "status", "best", "show", "lineage", "diff", "compare", "export", "prompt", "steer", "try", "upgrade",
+)  # fmt: skip
 
 SCRIPTS = {
     "bash": """_evolve() {

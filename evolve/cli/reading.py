@@ -33,19 +33,19 @@ def show_json(found: Any) -> int:
 
 
 def runs(arguments: argparse.Namespace) -> int:
-    folder = Path(arguments.folder)
-    if not folder.is_dir():
-        raise RunError(f"{folder}: no such folder")
-    found = runs_in(list(rundir.scan(folder)))
+    place = arguments.folder
+    if "://" not in place and not Path(place).is_dir():
+        raise RunError(f"{place}: no such folder")
+    found = runs_in(rundir.listed(place) if "://" in place else list(rundir.scan(Path(place))))
     if arguments.json:
         return show_json({"runs": found})
     if not found:
-        console.print(f"No runs in {folder} or {folder / 'runs'}; start one with 'evolve run'.")
+        console.print(f"No runs in {place}, nor in a folder runs there; start one with 'evolve run'.", markup=False)
     for line in plain_all(found):
         began = time.strftime("%Y-%m-%d %H:%M", time.localtime(line["created_at"]))
         best = measured(line["best"]) if line["best"] else "no ok candidate"
         asked = line["candidates"].get("asked", "?")
-        where = shown_path(Path(line["folder"]))
+        where = shown_path(Path(line["folder"])) if line["folder"] else f"{line['database']}#{line['run_id']}"
         console.print(f"{began}  {line['state']:<11}  {line['problem']:<20}  {asked:>6}  {best}  {where}", markup=False)
     return 0
 

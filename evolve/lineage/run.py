@@ -303,5 +303,6 @@ def runs_in(refs: Sequence[RunRef]) -> list[dict[str, Any]]:
             line = {name: status[name] for name in ("state", "problem", "candidates", "best")}
         except Exception as error:  # noqa: BLE001 - one unreadable run must not hide the others
             line = {"state": f"unreadable ({error})", "problem": ref.problem, "candidates": {}, "best": None}
-        lines.append({"run_id": ref.run_id, "folder": str(ref.folder or ""), "created_at": ref.created_at, **line})
+        where = {"folder": str(ref.folder or ""), "database": ref.database, "created_at": ref.created_at}
+        lines.append({"run_id": ref.run_id, **where, **line})
     return lines

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,7 +20,9 @@ from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from evolve.errors import RunError, StoreError
 from evolve.population import schema
+from evolve.population.packing import unpacked
 from evolve.population.schema import (
+    BEST_FIRST,
     artifacts,
     calls,
     candidates,
@@ -33,12 +37,17 @@ from evolve.population.schema import (
 )  # fmt: skip
 from evolve.types import APART, FINAL, HOLDOUT, Artifact, Candidate, Event, Files, Status
 
+WAIT_S = 20  # for a lock of somebody else's
+# of a PostgreSQL server that is gone without a word: how long a new connection waits for it, and one that is open
+PATIENCE = {"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "tcp_user_timeout": 30_000}
+CREATING = 0x45766F  # the advisory lock of whoever makes the tables
 NETWORK_FILE_SYSTEMS = (
     "nfs", "cifs", "smb", "lustre", "gpfs", "beegfs", "ceph", "afs", "9p", "fuse.sshfs", "fuse.gluster",
 )  # fmt: skip
 Row = RowMapping
 CHUNK = 500  # ids per IN (...) list
 TUNED, UNTUNED = "tuned", "untuned"  # evaluations of that text of a candidate, where it is not the one that stands
+PART = 1000  # rows that are read at a time
 EVENT = (events.c.seq, events.c.kind, events.c.candidate, events.c.data)
 _other = evaluations.alias()
 NEWEST = (  # an evaluation is of its candidate's newest revision
@@ -61,18 +70,21 @@ class Store:
     Raises StoreError with the place and the remedy for everything that the database refuses.
     """
 
-    def __init__(self, url: str, create: bool = False):
-        self.url = url
+    def __init__(self, url: str, create: bool = False, any_version: bool = False):
+        self.url = with_driver(url)
+        self._bases: dict[str, str] = {}  # hash -> text, of the few texts that others are packed with
         self.readers = self._engine("BEGIN", create)
         self.writers = self._engine("BEGIN IMMEDIATE", create)
         with self.translated():
-            self._check_schema(create)
+            self._check_schema(create, any_version)
         self._file = self._identity()
 
     @property
     def shown_url(self) -> str:
-        """The URL without its password."""
-        return make_url(self.url).render_as_string(hide_password=True)
+        """The URL without its password and its driver."""
+        return (
+            make_url(self.url).render_as_string(hide_password=True).replace("postgresql+psycopg://", "postgresql://", 1)
+        )
 
     def close(self) -> None:
         self.readers.dispose()
@@ -115,28 +127,43 @@ class Store:
             url = make_url(self.url)
             if url.get_backend_name() == "sqlite":
                 _check_place(url.database or "", create)
-            engine = sa.create_engine(url)
-        except (SQLAlchemyError, NoSuchModuleError, ModuleNotFoundError) as error:
+            kept = _read_only(Path(url.database)) if url.get_backend_name() == "sqlite" and url.database else None
+            how: dict[str, Any] = {"connect_args": PATIENCE} if url.get_backend_name() == "postgresql" else {}
+            if kept:
+                how["creator"] = lambda: sqlite3.connect(kept, uri=True, check_same_thread=False)
+            engine = sa.create_engine(url, **how)
+        except ModuleNotFoundError as error:
+            raise StoreError(
+                f"database.url={_without_password(self.url)}: needs the module {error.name}; for PostgreSQL install the extra: "
+                "pip install 'evolve-engine[postgres]'"
+            ) from None
+        except (SQLAlchemyError, NoSuchModuleError) as error:
             raise StoreError(f"database.url={_without_password(self.url)}: {error}") from None
         if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", _configure_sqlite)
+            event.listen(engine, "connect", _configure_kept if kept else _configure_sqlite)
             event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+        elif engine.dialect.name == "postgresql":
+            event.listen(engine, "connect", _configure_postgres)
         return engine
 
-    def _check_schema(self, create: bool) -> None:
+    def _check_schema(self, create: bool, any_version: bool) -> None:
         with self.readers.connect() as connection:
             known = sa.inspect(connection).has_table(schema.schema.name)
             found = connection.execute(select(schema.schema.c.version)).scalar() if known else None
-        if found == schema.VERSION:
+        if found == schema.VERSION or (found is not None and any_version):
             return
         if found is not None:
+            older = f"'evolve upgrade {self.shown_url}' brings it up to date, with all that it holds"
+            newer = "use the Evolve version that wrote it, or another database.url"
             raise StoreError(
                 f"database {self.shown_url}: its schema is version {found}, this Evolve reads version {schema.VERSION}; "
-                "use the Evolve version that wrote it, or another database.url"
+                + (older if found < schema.VERSION else newer)
             )
         if not create:
             raise StoreError(f"database {self.shown_url}: holds no Evolve tables; start a run there with 'evolve run'")
         with self.writers.begin() as connection:  # one at a time; who comes second finds it done
+            if self.writers.dialect.name == "postgresql":
+                connection.execute(select(func.pg_advisory_xact_lock(CREATING)))
             schema.tables.create_all(connection)
             if connection.execute(select(schema.schema.c.version)).scalar() is None:
                 connection.execute(sa.insert(schema.schema).values(version=schema.VERSION))
@@ -149,6 +176,10 @@ class Store:
             return sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)")
         return sa.literal_column("extract(epoch from clock_timestamp())")
 
+    def run_rows(self) -> list[Row]:
+        """Returns the rows of all runs, in the order in which they began."""
+        return self._all(select(runs).order_by(runs.c.created_at))
+
     def run(self, run_id: str) -> Row:
         """Returns the run's row, with `heartbeat_age_s` by the database's clock."""
         age = (self.clock() - runs.c.heartbeat_at).label("heartbeat_age_s")
@@ -160,10 +191,20 @@ class Store:
 
     def events(self, run_id: str) -> Iterator[Event]:
         """Yields the run's events in sequence order."""
-        query = select(*EVENT).where(events.c.run_id == run_id).order_by(events.c.seq)
-        with self.reading() as connection:
-            for row in connection.execution_options(yield_per=1000).execute(query).mappings():
-                yield Event(**row)
+        return self._events(events.c.run_id == run_id)
+
+    def decisions(self, run_id: str) -> Iterator[Event]:
+        """Yields the events that change the search: all but what proposals came to."""
+        return self._events((events.c.run_id == run_id) & (events.c.kind != "proposed"))
+
+    def _events(self, chosen: sa.ColumnElement[bool]) -> Iterator[Event]:
+        """Yields events in sequence order, their data parsed many at a time."""
+        data = sa.type_coerce(events.c.data, sa.Text)
+        query = select(events.c.seq, events.c.kind, events.c.candidate, data).where(chosen).order_by(events.c.seq)
+        for part in self._parts(query):
+            parsed = json.loads(f"[{','.join([row[3] for row in part])}]")
+            for (seq, kind, candidate, _), known in zip(part, parsed, strict=True):
+                yield Event(seq=seq, kind=kind, candidate=candidate, data=known)
 
     def events_of(self, run_id: str, kinds: Sequence[str], ids: Sequence[int] | None = None) -> list[Event]:
         """Returns the events of some kinds, those that are about some candidates or all, in sequence order."""
@@ -188,33 +229,26 @@ class Store:
     def _firsts(self, run_id: str, mark: sa.Column[Any], later: sa.Column[Any]) -> dict[str, int]:
         """Returns each value of a column with the candidate that had it first: of a later one, `later` names that."""
         query = select(mark, candidates.c.id).where(candidates.c.run_id == run_id, mark.is_not(None), later.is_(None))
-        with self.reading() as connection:
-            return dict(connection.execute(query.order_by(candidates.c.id.desc())).all())
+        return dict(chain.from_iterable(self._parts(query.order_by(candidates.c.id.desc()))))
 
     def sketches(self, run_id: str) -> list[tuple[int, list[int]]]:
         """Returns (candidate, sketch) of all that have one, in the order in which they were admitted."""
-        proposed = (events.c.run_id == run_id) & (events.c.candidate == candidates.c.id) & (events.c.kind == "proposed")
-        query = select(candidates.c.id, candidates.c.sketch).join(events, proposed).where(candidates.c.run_id == run_id)
-        with self.reading() as connection:
-            found = connection.execute(query.order_by(events.c.data["admitted"].as_integer(), candidates.c.id))
-            return [(row.id, row.sketch) for row in found if row.sketch]
+        sketch = sa.type_coerce(candidates.c.sketch, sa.Text)
+        query = select(candidates.c.id, sketch).where(candidates.c.run_id == run_id, sketch.is_not(None))
+        found: list[tuple[int, list[int]]] = []
+        for part in self._parts(query.order_by(func.coalesce(candidates.c.admitted, 0), candidates.c.id)):
+            parsed = json.loads(f"[{','.join([row[1] for row in part])}]")
+            found += [(row[0], known) for row, known in zip(part, parsed, strict=True) if known]
+        return found
 
     def vectors(self, run_id: str, most: int) -> list[tuple[int, str]]:
         """Returns the newest embeddings of candidates that were evaluated, the oldest first."""
         same = (calls.c.run_id == candidates.c.run_id) & (calls.c.candidate == candidates.c.id)
-        stored = calls.join(candidates, same).join(
-            texts, (texts.c.run_id == calls.c.run_id) & (texts.c.hash == calls.c.completion)
-        )
-        query = (
-            select(calls.c.candidate, texts.c.body)
-            .select_from(stored)
-            .where(
-                calls.c.run_id == run_id, calls.c.purpose == "embed", calls.c.state == "done", candidates.c.stage != ""
-            )
-        )
-        with self.reading() as connection:
-            rows = connection.execute(query.order_by(calls.c.id.desc()).limit(most)).all()
-        return [(candidate, body) for candidate, body in reversed(rows)]
+        embedded = (calls.c.purpose == "embed") & (calls.c.state == "done") & (candidates.c.stage != "")
+        query = select(calls.c.candidate, calls.c.completion).join(candidates, same)
+        rows = self._all(query.where(calls.c.run_id == run_id, embedded).order_by(calls.c.id.desc()).limit(most))
+        bodies = self.texts(run_id, [row["completion"] for row in rows])
+        return [(row["candidate"], bodies[row["completion"]]) for row in reversed(rows)]
 
     def event_times(self, run_id: str) -> dict[int, float]:
         with self.reading() as connection:
@@ -222,8 +256,7 @@ class Store:
 
     def proposed(self, run_id: str) -> int:
         """Returns how many proposals were admitted."""
-        query = select(func.count()).where(events.c.run_id == run_id, events.c.kind == "proposed")
-        return int(self._scalar(query.where(events.c.data["admitted"].as_integer() > 0)))
+        return int(self._scalar(select(func.max(candidates.c.admitted)).where(candidates.c.run_id == run_id)) or 0)
 
     def rows(self, run_id: str, ids: Sequence[int] | None = None) -> list[Row]:
         """Returns candidates' rows (files as hashes), all or those of the ids, by id."""
@@ -266,25 +299,27 @@ class Store:
 
     def texts(self, run_id: str, digests: Iterable[str]) -> dict[str, str]:
         """Returns hash -> text."""
-        query = select(texts.c.hash, texts.c.body).where(texts.c.run_id == run_id)
-        return {row["hash"]: row["body"] for row in self._among(query, texts.c.hash, digests)}
+        query = select(texts.c.hash, texts.c.body, texts.c.base).where(texts.c.run_id == run_id)
+        rows = self._among(query, texts.c.hash, digests)
+        bases = {row["base"] for row in rows if row["base"]} - self._bases.keys()
+        if bases:
+            self._bases |= self.texts(run_id, bases)
+        return {row["hash"]: unpacked(row["body"], self._bases.get(row["base"], "")) for row in rows}
 
     def best(self, run_id: str) -> int | None:
         """Returns the id of the best `ok` candidate; of equals the first."""
         query = select(candidates.c.id).where(candidates.c.run_id == run_id, candidates.c.status == Status.OK.value)
-        ranked = query.where(candidates.c.score.is_not(None)).order_by(candidates.c.score.desc(), candidates.c.id)
+        ranked = query.where(candidates.c.score.is_not(None)).order_by(*BEST_FIRST)
         return self._scalar(ranked.limit(1))  # type: ignore[no-any-return]
 
     def elites(self, run_id: str, most: int) -> list[int]:
         """Returns the best `ok` candidates: the best of each island, then the next best of all."""
-        best_first = (candidates.c.score.desc(), candidates.c.id)
-        place = func.row_number().over(partition_by=candidates.c.island, order_by=best_first)
+        place = func.row_number().over(partition_by=candidates.c.island, order_by=BEST_FIRST)
         ok = (candidates.c.status == Status.OK.value) & candidates.c.score.is_not(None)
-        ranked = select(candidates.c.id, candidates.c.score, place.label("place")).where(
-            candidates.c.run_id == run_id, ok
-        )
-        found = ranked.subquery()
-        query = select(found.c.id).order_by(sa.case((found.c.place == 1, 0), else_=1), found.c.score.desc(), found.c.id)
+        rank = (candidates.c.id, candidates.c.score, candidates.c.violation)
+        found = select(*rank, place.label("place")).where(candidates.c.run_id == run_id, ok).subquery()
+        first = sa.case((found.c.place == 1, 0), else_=1)
+        query = select(found.c.id).order_by(first, found.c.violation, found.c.score.desc(), found.c.id)
         return [row["id"] for row in self._all(query.limit(most))]
 
     def rescorable(self, run_id: str) -> list[Row]:
@@ -333,11 +368,9 @@ class Store:
 
     def answer(self, run_id: str, request: str) -> str | None:
         """Returns the first stored completion of a request, None where there is none yet."""
-        stored = texts.join(calls, (texts.c.run_id == calls.c.run_id) & (texts.c.hash == calls.c.completion))
         asked = (calls.c.run_id == run_id) & (calls.c.request == request) & (calls.c.state == "done")
-        query = select(texts.c.body).select_from(stored).where(asked).order_by(calls.c.id).limit(1)
-        found: str | None = self._scalar(query)
-        return found
+        found = self._scalar(select(calls.c.completion).where(asked).order_by(calls.c.id).limit(1))
+        return self.texts(run_id, [found])[found] if found else None
 
     def checkpoint(self, run_id: str, **place: Any) -> bytes | None:
         """Returns what an evaluation in flight has saved; `place` is its candidate, stage, replicate and instance."""
@@ -414,10 +447,12 @@ class Store:
 
     def measured_on(self, run_id: str, key: str) -> str:
         """Returns the hardware that a run is measured on: the first cpu_model or gpu_model of its ok evaluations, or ""."""
-        model = evaluations.c.node_class[key].as_string()
-        query = select(model).where(evaluations.c.run_id == run_id, evaluations.c.status == "ok", model != "")
-        newest = query.order_by(evaluations.c.revision.desc(), evaluations.c.id)
-        return str(self._scalar(newest.limit(1)) or "")
+        known = (evaluations.c.run_id == run_id) & (evaluations.c.status == Status.OK.value)
+        query = select(evaluations.c.node_class).where(known)
+        query = query.order_by(evaluations.c.revision.desc(), evaluations.c.id)
+        with self.reading() as connection:
+            found = connection.execution_options(yield_per=100).execute(query).scalars()
+            return next((str(one[key]) for one in found if one.get(key)), "")
 
     def artifacts(self, run_id: str, ids: Sequence[int], most: int | None = None) -> list[Row]:
         """Returns candidates' artifacts: candidate, evaluation, stage, replicate, name, size, body (of `most` bytes)."""
@@ -448,7 +483,8 @@ class Store:
         """Returns, of one moment, what was told in sequence: candidate, asked, score (the newest, None unless ok), at; and
         what each candidate used: evaluations, trials, usd (None where a price is unknown).
         """
-        score = sa.case((candidates.c.status == Status.OK.value, candidates.c.score)).label("score")
+        valid = (candidates.c.status == Status.OK.value) & (candidates.c.violation == 0)
+        score = sa.case((valid, candidates.c.score)).label("score")
         asked = (candidates.c.origin == "asked").label("asked")
         same = (candidates.c.run_id == events.c.run_id) & (candidates.c.id == events.c.candidate)
         told = select(events.c.candidate, asked, score, events.c.at).join(candidates, same).order_by(events.c.seq)
@@ -509,6 +545,11 @@ class Store:
         with self.reading() as connection:
             return [row for part in parts for row in connection.execute(query.where(column.in_(part))).mappings()]
 
+    def _parts(self, query: sa.Select[Any]) -> Iterator[Sequence[Any]]:
+        """Yields the rows of a large result some at a time."""
+        with self.reading() as connection:
+            yield from connection.execution_options(yield_per=PART).execute(query).partitions()
+
     def _scalar(self, query: sa.Select[Any]) -> Any:
         with self.reading() as connection:
             return connection.execute(query).scalar()
@@ -523,6 +564,12 @@ def absolute(url: str) -> str:
     """Returns an SQLite URL with an absolute path, any other as it is."""
     head, _, path = url.partition("sqlite:///")
     return url if head or not path or path.startswith(("/", ":memory:", "file:")) else f"sqlite:///{Path.cwd()}/{path}"
+
+
+def with_driver(url: str) -> str:
+    """Returns a PostgreSQL URL with the driver that Evolve has an extra for, unless it names one; any other as it is."""
+    head, separator, tail = url.partition("://")
+    return f"postgresql+psycopg://{tail}" if head in ("postgresql", "postgres") and separator else url
 
 
 def digest(text: str) -> str:
@@ -542,9 +589,32 @@ def _candidate(row: Row, bodies: Mapping[str, str], left: Iterable[Artifact], **
 def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None  # SQLAlchemy says when a transaction begins, by the listener above
     cursor = connection.cursor()
-    for pragma in ("busy_timeout=20000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in (f"busy_timeout={int(WAIT_S * 1000)}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _configure_kept(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None
+
+
+def _read_only(file: Path) -> str | None:
+    """Returns how to open a file that may only be read, None for one that may be written.
+
+    A write-ahead log can't be begun there; where none was left the file is whole, and nobody changes it.
+    """
+    if not file.exists() or (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):
+        return None
+    log = Path(f"{file}-wal")
+    left = log.exists() and log.stat().st_size > 0
+    return f"file:{quote(str(file.resolve()))}?mode=ro{'' if left else '&immutable=1'}"
+
+
+def _configure_postgres(connection: Any, _record: Any) -> None:
+    """Keeps what is paid for durable whatever the server's default, and waits for no lock for ever."""
+    for setting in ("synchronous_commit=on", f"lock_timeout='{WAIT_S}s'"):
+        connection.execute(f"SET {setting}")
+    connection.commit()
 
 
 def _check_place(database: str, create: bool) -> None:
@@ -573,6 +643,9 @@ def _file_system(folder: Path) -> str:
     return max(under, default=(0, ""))[1]
 
 
+GONE = "its server can't be reached; start it, or correct database.url ('evolve resume' goes on with a run)"
+
+
 def _reason(error: Exception) -> str:
     text = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
     remedies = {
@@ -583,6 +656,17 @@ def _reason(error: Exception) -> str:
         "is locked": "another program keeps it locked; end that program or use another database.url",
         "not a database": "it is not an SQLite database",
         "malformed": "it is damaged; restore a copy",
+        "password": "its password is not the right one; export EVOLVE_DATABASE_URL=postgresql://USER:PASSWORD@HOST/NAME",
+        "does not exist": "no such database or user; make it (createdb NAME), or correct database.url",
+        "terminating connection": GONE,
+        "connection to server": GONE,
+        "server closed the connection": GONE,
+        "the connection is closed": GONE,
+        "could not receive data": GONE,
+        "resolve host": GONE,
+        "lock timeout": "another program keeps it locked; end that program",
+        "read-only transaction": "it may not be written here; use the primary server, or a user who may write",
+        "permission denied": "this user may not write there; grant it, or use another database.url",
         "disk I/O error": "the disk failed to read or write (full, or broken); mend it and run 'evolve resume'",
     }
     return next((f"{remedy} ({text})" for sign, remedy in remedies.items() if sign in text), text)

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from evolve.errors import EvolveError, LeaseLost, RunError
+from evolve.population.packing import Packer
 from evolve.population.schema import (
     artifacts,
     calls,
@@ -83,6 +84,7 @@ class Writer:
         self.epoch = 0
         self.revision = 0  # of the scores, which evaluations are stored under
         dialect = import_module(f"sqlalchemy.dialects.{store.writers.dialect.name}")
+        self._packer = Packer()
         self._insert_text = dialect.insert(texts).on_conflict_do_nothing()
         saved = dialect.insert(checkpoints)
         self._save = saved.on_conflict_do_update(
@@ -106,7 +108,11 @@ class Writer:
         """Takes the lease. Raises RunError naming the owner while another runner is alive."""
         with self.store.translated(), self.store.writers.begin() as connection:
             age = self.store.clock() - runs.c.heartbeat_at
-            query = sa.select(runs.c.lease_owner, runs.c.lease_epoch, age).where(runs.c.run_id == self.run_id)
+            query = (
+                sa.select(runs.c.lease_owner, runs.c.lease_epoch, age)
+                .where(runs.c.run_id == self.run_id)
+                .with_for_update()
+            )
             holder, epoch, age_s = connection.execute(query).one()
             if holder and not is_dead(holder) and float(age_s) < STALE_S:
                 _, _, host, pid, _ = holder.split(" ")
@@ -171,7 +177,7 @@ class Writer:
                 with self.store.translated(), self.store.writers.begin() as connection:
                     self._renew(connection)
                     for statement, rows in _grouped(change for change, _ in batch):
-                        connection.execute(statement, rows)
+                        connection.execute(statement, self._packed(rows) if statement is self._insert_text else rows)
             except EvolveError as error:
                 self._failed = error
             except Exception as error:  # noqa: BLE001 - the thread's edge: told to whoever waits, never swallowed
@@ -189,8 +195,17 @@ class Writer:
             for e in found
         ]
 
-    def texts(self, bodies: Iterable[str]) -> Change:
-        return [(self._insert_text, self._row(hash=digest(body), body=body)) for body in bodies]
+    def texts(self, bodies: Iterable[str], kind: str = "") -> Change:
+        """Stores texts, packed when they are written: with others of their kind, which are like them."""
+        return [(self._insert_text, self._row(hash=digest(body), body=body, kind=kind)) for body in bodies]
+
+    def _packed(self, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Returns the rows of texts as the table has them, each text once."""
+        packed = []
+        for row in {row["hash"]: row for row in rows}.values():
+            body, base = self._packer.pack(row["kind"], row["hash"], row["body"])
+            packed.append(self._row(hash=row["hash"], body=body, base=base))
+        return packed
 
     def candidate(self, candidate: int, origin: str, **columns: Any) -> Change:
         """Adds a candidate in flight."""
@@ -211,7 +226,7 @@ class Writer:
         row = self._row(
             id=call, state="sent", prompt=digest(prompt), sent_at=time.time(), **{**NO_EVALUATION, **columns}
         )
-        return [*self.texts([prompt]), (_insert(calls), row)]
+        return [*self.texts([prompt], columns["purpose"]), (_insert(calls), row)]
 
     def call_done(self, call: int, completion: Completion, seconds: float) -> Change:
         used = {name: getattr(completion, name) for name in ("tokens_in", "tokens_out", "tokens_cached", "cost_usd")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import platform
 import signal
@@ -89,14 +90,16 @@ async def resume(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen)
     writer.claim()
     state = "interrupted" if before == "running" else before
     try:
-        search = Search.load(store.events(ref.run_id), **setup.search_settings)
+        with _uncollected():
+            search = Search.load(store.decisions(ref.run_id), **setup.search_settings)
         model = setup.problem.comparable_on
         measured_on = "" if model == "any" else store.measured_on(ref.run_id, model)
         # founding: killed before it had any
         async with _kept(writer), _started(setup, not search.size, measured_on) as founding:
             plan.show_price(setup, screen.note)
             spent = _spent(store, ref.run_id, search.open())
-            runner = _runner(setup, search, store, writer, spent, screen, ref)
+            with _uncollected():
+                runner = _runner(setup, search, store, writer, spent, screen, ref)
             state = "interrupted"
             settings = {
                 "config": dict(setup.config),
@@ -141,6 +144,17 @@ async def planned(setup: Setup) -> dict[str, str]:
 
 
 # ---------------------------------------------------------------- parts
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Holds the garbage collector back while a large state is built, and spares it looking through that ever after."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @asynccontextmanager

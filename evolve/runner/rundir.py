@@ -13,10 +13,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from evolve.errors import RunError
-from evolve.population import Store, file_url
+from evolve.population import Store, absolute, file_url
 from evolve.types import Files
 
 FILE = "run.json"
+HIDDEN = ":***@"  # in place of a password
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +36,12 @@ class RunRef:
         return str(self.folder) if self.folder else f"{self.database}#{self.run_id}"
 
     def open(self) -> Store:
-        """Opens the run's database; a password comes from EVOLVE_DATABASE_URL, never from the file."""
+        return Store(self.url())
+
+    def url(self) -> str:
+        """Returns the database's URL; a password comes from EVOLVE_DATABASE_URL (or ~/.pgpass), never from the file."""
         given = os.environ.get("EVOLVE_DATABASE_URL", "")
-        return Store(given if given and "***" in self.database else self.database)
+        return absolute(given if given and HIDDEN in self.database else self.database.replace(HIDDEN, "@"))
 
 
 def new_id(problem: str) -> str:
@@ -145,6 +149,17 @@ def scan(folder: Path) -> Iterator[RunRef]:
             yield read(place.parent.resolve())
         except RunError as error:
             logging.getLogger(__name__).warning("%s", error)
+
+
+def listed(url: str) -> list[RunRef]:
+    """Returns the runs of a database."""
+    store = RunRef(run_id="", database=url).open()
+    found = [
+        RunRef(run_id=row["run_id"], database=store.shown_url, problem=row["problem"], created_at=row["created_at"])
+        for row in store.run_rows()
+    ]
+    store.close()
+    return found
 
 
 def write_best(folder: Path, files: Files) -> None:

@@ -478,6 +478,7 @@ class Runner:
     def _admit(self, candidate: int, flight: InFlight) -> None:
         proposed, columns, promoted = self.proposals.settle(candidate, flight)
         self._admitted += 1
+        columns["admitted"] = self._admitted
         flight.durable = self._write(
             self.writer.log([self._proposed_event(candidate, proposed)]),
             self.writer.files(
@@ -749,6 +750,7 @@ class Runner:
             "score": evaluation.score,
             "stderr": evaluation.stderr,
             "n": None if evaluation.score is None else evaluation.n,
+            "violation": self.problem.violation(evaluation.metrics) if evaluation.status is Status.OK else 0.0,
             "stage": evaluation.stages[-1].stage if evaluation.stages else "",
             "metrics": dict(evaluation.metrics),
             "features": dict(evaluation.features),

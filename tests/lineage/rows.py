@@ -78,7 +78,12 @@ def evaluation(store: Store, run_id: str, number: int, id_: int, stage: str = "m
 
 
 def trial(store: Store, run_id: str, number: int, id_: int) -> None:
-    insert(store, tables.trials, run_id, {"id": number, "candidate": id_, "vector": [1.0], "status": "ok"})
+    insert(
+        store,
+        tables.trials,
+        run_id,
+        {"number": number, "candidate": id_, "stage": "main", "vector": [1.0], "status": "ok"},
+    )
 
 
 def call(store: Store, run_id: str, number: int, id_: int, state: str = "done", **columns: Any) -> None:

@@ -99,6 +99,36 @@ class StoreContract:
             digest("answer"): "answer",
         }
 
+    async def test_a_text_of_any_characters_comes_back(self, store, writer):
+        odd = "\0 \x10 \x100 \x10d \\u0000 é \U0001f600 ' \" %s :x"
+        files = {"a.py": odd, odd: "x"}
+        await writer.write(
+            writer.candidate(1, "asked", feedback=odd, metrics={odd: 1.0}),
+            writer.files(1, files, title=odd),
+            writer.log([event(1, text=odd, score=float("-inf"))]),
+        )
+        found = store.candidate(RUN, 1)
+        assert (found.feedback, found.title, found.files, found.metrics) == (odd, odd, files, {odd: 1.0})
+        assert [dict(one.data) for one in store.events(RUN)] == [{"text": odd, "score": float("-inf")}]
+
+    async def test_texts_that_are_alike_take_little_room(self, store, writer):
+        lines = [f"line {number} of the program = {number * 7919 % 1000}" for number in range(300)]
+        bodies = ["\n".join([*lines[:n], f"changed = {n}", *lines[n:]]) for n in range(100)]
+        bodies += [
+            "\n".join(digest(f"{n} {line}") for line in range(300)) for n in range(3)
+        ]  # unlike them, and each other
+        await asyncio.gather(*(writer.write(writer.texts([body])) for body in [*bodies, *bodies[:50]]))
+        assert store.texts(RUN, map(digest, bodies)) == {digest(body): body for body in bodies}
+        with store.reading() as connection:
+            packed = connection.execute(sa.select(sa.func.sum(sa.func.length(tables.texts.c.body)))).scalar()
+        assert packed < sum(map(len, bodies)) / 8
+        again = Writer(store, RUN)  # packs with what it stores itself, which may be there in another form
+        again.start()
+        again.epoch = writer.epoch
+        await again.write(again.texts([bodies[7], bodies[7] + "\nanother = 1"]))
+        again.close()
+        assert list(store.texts(RUN, [digest(bodies[7] + "\nanother = 1")]).values()) == [bodies[7] + "\nanother = 1"]
+
     async def test_an_evaluation_and_its_artifacts_come_back(self, store, writer):
         outcome = StageOutcome(
             stage="main", status=Status.OK, score=1.5, metrics={"m": 1.5, "bad": float("nan")}, features={"f": 2.0},

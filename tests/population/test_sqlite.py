@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -33,6 +34,43 @@ class TestSQLite(StoreContract):
         again = Store(url)
         assert list(again.events(RUN)) == []
         again.close()
+
+    def test_a_database_that_is_kept_locked_is_told(self, store, url, monkeypatch):
+        monkeypatch.setattr("evolve.population.store.WAIT_S", 0.01)
+        other = sqlite3.connect(url.removeprefix("sqlite:///"))
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="another program keeps it locked; end that program"):
+            Writer(Store(url), RUN).claim()
+        other.close()
+
+    @pytest.mark.parametrize("change", [Path.unlink, lambda file: file.replace(file.with_name("moved.db"))])
+    async def test_a_file_that_is_gone_ends_the_writing(self, store, writer, url, change):
+        change(Path(url.removeprefix("sqlite:///")))
+        with pytest.raises(StoreError, match="its file was removed or replaced while a run wrote to it"):
+            await writer.write(writer.log([event(1)]))
+
+    async def test_a_damaged_file_is_told(self, store, writer, url):
+        await writer.write(writer.log([event(n, text="x" * 3000) for n in range(1, 200)]))
+        with store.writers.connect() as connection:
+            connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        store.close()
+        with open(url.removeprefix("sqlite:///"), "r+b") as file:
+            file.seek(100_000)
+            file.write(b"\xff" * 400_000)
+        with pytest.raises(StoreError, match="it is damaged; restore a copy"):
+            list(Store(url).events(RUN))
+
+    async def test_one_that_may_only_be_read_is_read(self, store, writer, url, monkeypatch):
+        await writer.write(writer.log([event(1)]))
+        monkeypatch.setattr("os.access", lambda path, mode: mode != os.W_OK)
+        assert len(list(Store(url).events(RUN))) == 1  # with a log that a live runner keeps
+        writer.close()
+        writer.release("finished")
+        store.close()
+        kept = Store(url)
+        assert len(list(kept.events(RUN))) == 1
+        with pytest.raises(StoreError, match="may not be written here; check the permissions"):
+            Writer(kept, RUN).claim()
 
     def test_a_process_killed_half_way_through_a_transaction_leaves_nothing(self, store, url):
         subprocess.run([sys.executable, "-c", KILLED, url], check=False)

@@ -215,6 +215,7 @@ class Case:
     islands: int = 2
     record: Record | None = None
     embedder: Provider | None = None
+    url: str = ""  # in place of an SQLite file in the folder
 
     def __post_init__(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
@@ -252,7 +253,8 @@ class Case:
         )
 
     async def start(self) -> Ended:
-        return await launch.start(self.setup(), RUN, self.folder, f"sqlite:///{self.database}", self.screen)
+        url = self.url or f"sqlite:///{self.database}"
+        return await launch.start(self.setup(), RUN, self.folder, url, self.screen)
 
     async def resume(self, **changes: Any) -> Ended:
         """Goes on with the run, with other parts than before where they are given."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from itertools import count
@@ -133,6 +135,25 @@ async def test_a_candidate_whose_call_was_lost_is_asked_again_with_its_stored_pr
     run = await gone_on(made.copy)
     again = {row["candidate"]: (row["prompt"], row["number"]) for row in calls(run) if row["state"] == "done"}
     assert before and all(again[candidate] == (prompt, 0) for candidate, prompt in before.items())
+
+
+def kill_many(folder: Path, url: str, seed: int, window: int | None) -> tuple[int, list[str]]:
+    """Kills a run of its own process up to five times at random moments and checks it; returns how often, and its export."""
+    folder.mkdir()
+    words = [sys.executable, "-m", "tests.runner.killing", str(folder), url, str(seed), "5", str(window or 0)]
+    done = subprocess.run(
+        words, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    kills, *export = done.stdout.splitlines()
+    return int(kills), export
+
+
+async def test_ten_kills_of_the_process_at_random_moments(tmp_path):
+    whole = case(tmp_path / "whole", 25, window=4)
+    await whole.start()
+    free, ordered = (kill_many(tmp_path / str(window), "", 1, window) for window in (None, 4))
+    assert free[0] + ordered[0] == 10 and ordered[1] == whole.export()
 
 
 TABLES = ("events", "candidates", "texts", "evaluations", "calls")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from evolve.lineage import Run
 from tests.command import ok
 from tests.integration.test_runs import asked, counted, killed_after
+from tests.runner.driving import case
+from tests.runner.test_kill import kill_many
 
 pytestmark = pytest.mark.slow
 
@@ -27,6 +30,20 @@ def test_runs_killed_three_times_each(tmp_path: Path, schedule: str, seed: int) 
     ok("resume", "R", cwd=tmp_path)
     counted(tmp_path / "R", BUDGET)
     no_row_is_left_behind(Run.open(tmp_path / "R"))
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+async def test_a_hundred_kills_of_short_runs(tmp_path: Path, request: pytest.FixtureRequest, database: str) -> None:
+    whole = case(tmp_path / "whole", 25, window=4)
+    await whole.start()
+    kills, seeds = 0, count(1)
+    while kills < 100:
+        seed = next(seeds)
+        window = [None, 4][seed % 2]
+        url = request.getfixturevalue("postgres").new() if database == "postgres" else ""
+        done, export = kill_many(tmp_path / str(seed), url, seed, window)
+        assert window is None or export == whole.export()
+        kills += done
 
 
 def no_row_is_left_behind(run: Run) -> None:
