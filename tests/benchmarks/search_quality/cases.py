@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +14,7 @@ from evolve.proposer import EditError, Proposing, apply, fingerprint
 from evolve.runner.behaviour import facts
 from evolve.runner.proposals import first_prompt, needed
 from evolve.runner.setup import Setup
+from evolve.runner.tuning import Tuning, is_promising
 from evolve.search import Search
 from evolve.search.randomness import generator
 from evolve.types import Candidate, Evaluation, ProposalRequest, Status
@@ -34,6 +35,7 @@ class Outcome:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+Measured = tuple[Genome, Outcome, int]
 Known = Mapping[int, tuple[Genome, Outcome]]  # of every candidate that was told
 
 
@@ -47,6 +49,9 @@ class Case(Protocol):
     def mark(self, genome: Genome) -> Any: ...
 
     def evaluate(self, genome: Genome) -> Outcome: ...
+
+    def tuned(self, search: Search, request: ProposalRequest, genome: Genome, outcome: Outcome, used: int) -> Measured:
+        """Tunes a child's constants where the request says so; returns what it became, and all evaluations used."""
 
 
 class Simulated:
@@ -77,6 +82,9 @@ class Simulated:
         }
         return Outcome(status=Status.OK, score=self._landscape.score(bits), facts=facts)
 
+    def tuned(self, search: Search, request: ProposalRequest, genome: Genome, outcome: Outcome, used: int) -> Measured:
+        return genome, outcome, used  # bits have no constants
+
 
 class Offline:
     """A problem's stage, from its first initial program."""
@@ -88,7 +96,10 @@ class Offline:
 
     def propose(self, search: Search, request: ProposalRequest, known: Known) -> Genome:
         shown = {c: Candidate(id=c, status=known[c][1].status, files=known[c][0]) for c in needed(search, request)}
-        problem, prompt = self._problem, first_prompt(self._problem, search, request, shown, Proposing())
+        problem, prompt = (
+            self._problem,
+            first_prompt(self._problem, search, request, shown, Proposing(), converses=False),
+        )
         text = answer(prompt, self._mutations)
         return apply(text, prompt.parent, problem.edit, entry=problem.entry, operator=prompt.operator).files
 
@@ -100,3 +111,23 @@ class Offline:
         return Outcome(
             status=found.status, score=found.score, facts=facts(self._problem, genome, Evaluation.of([found]))
         )
+
+    def tuned(self, search: Search, request: ProposalRequest, genome: Genome, outcome: Outcome, used: int) -> Measured:
+        before = Evaluation(status=outcome.status, score=outcome.score)
+        if not is_promising(request.tune, before, lambda: False):
+            return genome, outcome, used
+        run, rng = self._evaluations.run, generator(search.seed, "tuning", request.id)
+        before = Evaluation.of([replace(run(genome), stage="")])  # the same again, as a runner has it
+        how = {"method": request.tune["method"], "most": request.tune["evaluations"], "rng": rng, "stored": {}}
+        tuning = Tuning.begun(genome, self._problem.edit, "", before, **how)
+        while tuning is not None and (trials := tuning.next()):
+            for number, vector in trials.items():
+                tuning.take(number, run(tuning.text(vector)).score)
+        if tuning is None:
+            return genome, outcome, used
+        if tuning.improved:
+            tuning.after = Evaluation.of([run(tuning.files)])
+        told = self.evaluate(tuning.files) if tuning.won else outcome
+        found = tuning.facts(Evaluation(status=told.status, score=told.score))
+        told = replace(told, facts={**told.facts, "tuned": found})
+        return tuning.files if tuning.won else genome, told, used + tuning.trials + tuning.improved

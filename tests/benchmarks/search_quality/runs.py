@@ -96,7 +96,13 @@ def _landscape(name: str, seed: int) -> Landscape:
 
 @cache
 def _setup(name: str, variant: str) -> Setup:
-    words = [*SPACES[name].words, SLOTS, f"budget.candidates={SPACES[name].candidates}", *variant.split()]
+    words = [
+        *SPACES[name].words,
+        SLOTS,
+        "selection.tuning=null",
+        f"budget.candidates={SPACES[name].candidates}",
+        *variant.split(),
+    ]
     return config.build(config.compose(words), words)
 
 

@@ -14,6 +14,9 @@ VARIANTS = (
     "selection=random",
     "selection=refinement",
     "selection=tournament",
+    # constants tuned
+    "selection.tuning={_target_:evolve.search.tuning.Tuning,evaluations:10}",
+    "selection.tuning={_target_:evolve.search.tuning.Tuning,evaluations:30}",
     # how greedy
     "selection.parents.0.exponent=0",
     "selection.parents.0.exponent=0.5",
@@ -32,6 +35,9 @@ VARIANTS = (
     "selection.islands=4 selection.migration.topology=star",
     "selection.islands=4 selection.migration.topology=random",
     "selection.islands=4 selection.reset.every=25 selection.reset.minimum=12",
+    "selection.islands=4 selection.portfolio={_target_:evolve.search.portfolio.Portfolio}",
+    # stagnation
+    "selection.stagnation=null",
     # what is known when a proposal is made
     "schedule=ordered",
     "schedule=ordered schedule.window=8",
