@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy import event, func, select
 from sqlalchemy.engine import Connection, Engine, RowMapping, make_url
@@ -202,7 +201,7 @@ class Store:
         data = sa.type_coerce(events.c.data, sa.Text)
         query = select(events.c.seq, events.c.kind, events.c.candidate, data).where(chosen).order_by(events.c.seq)
         for part in self._parts(query):
-            parsed = json.loads(f"[{','.join([row[3] for row in part])}]")
+            parsed = _parsed([row[3] for row in part])
             for (seq, kind, candidate, _), known in zip(part, parsed, strict=True):
                 yield Event(seq=seq, kind=kind, candidate=candidate, data=known)
 
@@ -213,23 +212,24 @@ class Store:
         found = [Event(**row) for row in rows]
         return sorted(found, key=lambda event: event.seq)
 
-    def fingerprints(self, run_id: str) -> dict[str, int]:
-        """Returns fingerprint -> the first candidate that has it."""
-        return self._firsts(run_id, candidates.c.fingerprint, candidates.c.duplicate_of)
+    def first_text(self, run_id: str) -> Firsts:
+        """Returns who had a fingerprint first."""
+        return Firsts(lambda mark: self._first(run_id, candidates.c.fingerprint, candidates.c.duplicate_of, mark))
+
+    def first_behaviour(self, run_id: str) -> Firsts:
+        """Returns who behaved so first."""
+        return Firsts(lambda mark: self._first(run_id, candidates.c.behaviour, candidates.c.behaves_as, mark))
+
+    def _first(self, run_id: str, column: sa.Column[Any], later: sa.Column[Any], mark: str) -> int | None:
+        """Returns the candidate that had a value of a column first: of a later one, `later` names that."""
+        having = (candidates.c.run_id == run_id) & (column == mark) & later.is_(None)
+        found: int | None = self._scalar(select(candidates.c.id).where(having).order_by(candidates.c.id).limit(1))
+        return found
 
     def tuned(self, run_id: str) -> dict[str, int]:
         """Returns fingerprint -> candidate of the texts that tuning made."""
         made = [event for event in self.events_of(run_id, ["tuned"]) if event.data["files"]]
         return {event.data["fingerprint"]: event.candidate or 0 for event in reversed(made)}
-
-    def behaviours(self, run_id: str) -> dict[str, int]:
-        """Returns behaviour -> the first candidate that has it."""
-        return self._firsts(run_id, candidates.c.behaviour, candidates.c.behaves_as)
-
-    def _firsts(self, run_id: str, mark: sa.Column[Any], later: sa.Column[Any]) -> dict[str, int]:
-        """Returns each value of a column with the candidate that had it first: of a later one, `later` names that."""
-        query = select(mark, candidates.c.id).where(candidates.c.run_id == run_id, mark.is_not(None), later.is_(None))
-        return dict(chain.from_iterable(self._parts(query.order_by(candidates.c.id.desc()))))
 
     def sketches(self, run_id: str) -> list[tuple[int, list[int]]]:
         """Returns (candidate, sketch) of all that have one, in the order in which they were admitted."""
@@ -237,7 +237,7 @@ class Store:
         query = select(candidates.c.id, sketch).where(candidates.c.run_id == run_id, sketch.is_not(None))
         found: list[tuple[int, list[int]]] = []
         for part in self._parts(query.order_by(func.coalesce(candidates.c.admitted, 0), candidates.c.id)):
-            parsed = json.loads(f"[{','.join([row[1] for row in part])}]")
+            parsed = _parsed([row[1] for row in part])
             found += [(row[0], known) for row, known in zip(part, parsed, strict=True) if known]
         return found
 
@@ -553,6 +553,33 @@ class Store:
     def _scalar(self, query: sa.Select[Any]) -> Any:
         with self.reading() as connection:
             return connection.execute(query).scalar()
+
+
+class Firsts:
+    """Who had a mark first: of those that were noted since this was made, else whom `stored` names."""
+
+    def __init__(self, stored: Callable[[str], int | None] = lambda mark: None):
+        self._stored = stored
+        self._noted: dict[str, int] = {}
+
+    def get(self, mark: str) -> int | None:
+        return self._noted.get(mark) or self._stored(mark)
+
+    def note(self, mark: str, candidate: int) -> int:
+        """Notes who has a mark, unless somebody had it before; returns who had it first."""
+        first = self.get(mark)
+        if first is None:
+            first = self._noted[mark] = candidate
+        return first
+
+
+def _parsed(texts: Sequence[str]) -> list[Any]:
+    """Returns what JSON texts hold; those with numbers that are not finite take longer."""
+    text = f"[{','.join(texts)}]"
+    try:
+        return orjson.loads(text)  # type: ignore[no-any-return]
+    except orjson.JSONDecodeError:
+        return json.loads(text)  # type: ignore[no-any-return]
 
 
 def file_url(path: Path) -> str:

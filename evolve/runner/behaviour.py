@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from evolve.population import digest
+from evolve.population import Firsts, digest
 from evolve.problem import Problem
 from evolve.types import Evaluation, Files, Status
 
@@ -15,7 +15,7 @@ VECTOR = 64  # instances whose scores the search is told
 class Behaviours:
     """Knows for each behaviour who had it first."""
 
-    def __init__(self, first: dict[str, int]):
+    def __init__(self, first: Firsts):
         self._first = first
 
     def first(self, evaluation: Evaluation) -> int | None:
@@ -28,7 +28,7 @@ class Behaviours:
         if evaluation.status is not Status.OK or not instances:
             return {}
         mark = _mark(evaluation)
-        first = self._first.setdefault(mark, candidate)
+        first = self._first.note(mark, candidate)
         return {"behaviour": mark, **({} if first == candidate else {"behaves_as": first})}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from evolve.errors import ProviderError
 from evolve.llm.embedder import vector_of
-from evolve.population import Writer
+from evolve.population import Firsts, Writer
 from evolve.population.writer import Change
 from evolve.problem import Problem
 from evolve.proposer import Draft, Edited, EditError, Proposing, apply, build, chosen, fingerprint, reintroduced, reply
@@ -84,7 +84,7 @@ class Proposals:
         write: Callable[..., Any],
         candidates: Candidates,
         files: Callable[[int], Files],
-        fingerprints: dict[str, int],
+        fingerprints: Firsts,
         tuned: Mapping[str, int] | None = None,
         sketches: Sequence[tuple[int, Sequence[int]]] = (),
         embeds: bool = False,
@@ -311,7 +311,7 @@ class Proposals:
 
     def _mark_known(self, candidate: int, proposed: Proposed) -> dict[str, Any]:
         mark = fingerprint(proposed.files)
-        known = self._known(candidate, mark) or self._fingerprints.setdefault(mark, candidate)
+        known = self._known(candidate, mark) or self._fingerprints.note(mark, candidate)
         if known != candidate:
             proposed.status, proposed.duplicate_of = Status.DUPLICATE, known
             proposed.reason = f"the same program as candidate {known}"

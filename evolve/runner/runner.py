@@ -11,7 +11,7 @@ from typing import Any
 
 from evolve.errors import EvolveError, FatalError, RunError
 from evolve.llm.provider import Provider
-from evolve.population import Store, Writer, digest
+from evolve.population import Firsts, Store, Writer, digest
 from evolve.population.store import TUNED
 from evolve.population.writer import Change
 from evolve.problem import Problem
@@ -80,10 +80,10 @@ class Runner:
         last_ids: tuple[int, int] = (0, 0),
         busy_s: Mapping[str, float] | None = None,
         counts: dict[Status, int] | None = None,
-        fingerprints: dict[str, int] | None = None,
+        fingerprints: Firsts | None = None,
         tuned: Mapping[str, int] | None = None,
         sketches: Sequence[tuple[int, Sequence[int]]] = (),
-        behaviours: dict[str, int] | None = None,
+        behaviours: Firsts | None = None,
         admitted: int = 0,
         pending: Mapping[int, InFlight] | None = None,
         artifacts: ArtifactSpace | None = None,
@@ -115,10 +115,10 @@ class Runner:
         self.proposals = Proposals(
             problem=problem, search=search, rules=proposing, converses=provider.converses, calls=self.calls, writer=writer,
             write=self._write, candidates=self._candidates, files=self._files,
-            fingerprints=fingerprints if fingerprints is not None else {}, tuned=tuned, sketches=sketches,
+            fingerprints=fingerprints or Firsts(), tuned=tuned, sketches=sketches,
             embeds=embedder is not None, vectors=vectors,
         )  # fmt: skip
-        self._behaviours = Behaviours(behaviours if behaviours is not None else {})
+        self._behaviours = Behaviours(behaviours or Firsts())
         self._admitted = admitted
         self._order = order  # of a record that is replayed; only an asynchronous one's is not given by the schedule
         self._cache: OrderedDict[int, Candidate] = OrderedDict()

@@ -76,7 +76,7 @@ class StoreContract:
         found = store.candidate(RUN, 5)
         assert found.files == files and (found.title, found.hypothesis) == ("t", "h")
         assert (found.island, found.operator, found.parent, found.inspirations) == (2, "diff", 3, (1, 4))
-        assert found.status is None and store.fingerprints(RUN) == {"f0": 5}
+        assert found.status is None and store.first_text(RUN).get("f0") == 5
 
     async def test_a_candidates_outcome_comes_back_exactly(self, store, writer):
         measured = {"score": 0.1 + 0.2, "metrics": {"m": 1e-300}, "features": {"f": -0.0}, "feedback": "line 1\nline 2"}
@@ -287,7 +287,9 @@ class StoreContract:
         for candidate in (3, 2, 4):
             await writer.write(writer.candidate(candidate, "asked", fingerprint="f"))
         await writer.write(writer.candidate(5, "asked"))
-        assert store.fingerprints(RUN) == {"f": 2}
+        firsts = store.first_text(RUN)
+        assert firsts.get("f") == 2 and firsts.get("g") is None
+        assert (firsts.note("f", 9), firsts.note("g", 9), firsts.note("g", 10), firsts.get("g")) == (2, 9, 9, 9)
 
     async def test_last_ids(self, store, writer):
         assert store.last_ids(RUN) == (0, 0)

@@ -166,4 +166,5 @@ async def test_a_resume_knows_who_was_admitted_first_and_who_behaved_so_first(tm
     await run.start()
     store = store_of(run)
     assert [candidate for candidate, _ in store.sketches(RUN)] == [1, 3, 2]
-    assert set(store.behaviours(RUN).values()) == {1, 3} and run.run().candidate(2).behaves_as == 3
+    behaviour = store.rows(RUN, [2])[0]["behaviour"]
+    assert store.first_behaviour(RUN).get(behaviour) == 3 == run.run().candidate(2).behaves_as

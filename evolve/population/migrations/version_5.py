@@ -19,6 +19,8 @@ def upgrade(op: Operations) -> None:
     op.add_column("candidates", sa.Column("violation", sa.Float, nullable=False, server_default="0"))
     op.drop_index("candidates_by_score", "candidates")
     op.create_index("candidates_by_rank", "candidates", ["run_id", "status", "violation", sa.text("score DESC"), "id"])
+    op.create_index("candidates_by_fingerprint", "candidates", ["run_id", "fingerprint"])
+    op.create_index("candidates_by_behaviour", "candidates", ["run_id", "behaviour"])
     op.drop_table("trials")  # nothing wrote into it
     op.create_table(
         "trials",
