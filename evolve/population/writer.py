@@ -8,7 +8,7 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from importlib import import_module
@@ -176,8 +176,7 @@ class Writer:
                 self.store.check_file()
                 with self.store.translated(), self.store.writers.begin() as connection:
                     self._renew(connection)
-                    for statement, rows in _grouped(change for change, _ in batch):
-                        connection.execute(statement, self._packed(rows) if statement is self._insert_text else rows)
+                    self.carry_out(connection, (change for change, _ in batch))
             except EvolveError as error:
                 self._failed = error
             except Exception as error:  # noqa: BLE001 - the thread's edge: told to whoever waits, never swallowed
@@ -185,6 +184,11 @@ class Writer:
                 self._failed.__cause__ = error
         for _, future in batch:
             future.get_loop().call_soon_threadsafe(_resolve, future, self._failed)
+
+    def carry_out(self, connection: Connection, changes: Iterable[Change]) -> None:
+        """Carries changes out in a transaction of the caller's."""
+        for statement, rows in _grouped(changes):
+            connection.execute(statement, self._packed(rows) if statement is self._insert_text else rows)
 
     # ------------------------------------------------------------ changes
 
@@ -317,14 +321,16 @@ def _grouped(batch: Iterable[Change]) -> list[tuple[sa.Executable, list[dict[str
     return sorted(groups.items(), key=lambda group: not isinstance(group[0], sa.Insert))
 
 
-def create_run(store: Store, run_id: str, history: Iterable[Change] = (), **columns: Any) -> None:
+def create_run(
+    store: Store, run_id: str, history: Callable[[Writer], Iterable[Change]] = lambda writer: (), **columns: Any
+) -> None:
     """Adds the row of a new run, with the history that it begins with."""
+    writer = Writer(store, run_id)
     row = {"run_id": run_id, "state": "running", "created_at": time.time(), "busy": {}, **columns}
     with store.translated(), store.writers.begin() as connection:
         connection.execute(sa.insert(runs).values(**row))
-        for change in history:
-            for statement, rows in _grouped([change]):
-                connection.execute(statement, rows)
+        for change in history(writer):
+            writer.carry_out(connection, [change])
 
 
 def delete_run(store: Store, run_id: str) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -235,7 +236,7 @@ def _create(setup: Setup, store: Store, run_id: str, folder: Path) -> rundir.Run
         words=list(setup.words),
         versions=_versions(),
         isolation=setup.evaluator.isolation,
-        history=history.upto(fork.store, fork.ref.run_id, fork.seq, Writer(store, run_id)) if fork else (),
+        **({"history": partial(history.upto, fork.store, fork.ref.run_id, fork.seq)} if fork else {}),
     )
     try:
         rundir.write(folder, ref, version(DISTRIBUTION), setup.came_from)

@@ -12,7 +12,7 @@ from evolve.types import ProposalRequest, Status
 from tests.benchmarks.search_quality.cases import FAILURES, Case, Genome, Outcome
 
 SIGMA = 0.6  # of the logarithm of a proposal's virtual seconds
-MOST = 4  # times the candidates of the budget, where its evaluations are not used up before
+MOST = 20  # times the candidates of the budget, where its evaluations are not used up before
 
 
 class Best(NamedTuple):
