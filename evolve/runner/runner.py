@@ -324,8 +324,6 @@ class Runner:
 
     def _ask(self) -> None:
         request = self.search.ask()
-        if not isinstance(request, ProposalRequest):
-            raise RunError(f"the search asked for {type(request).__name__}, which this version does not carry out")
         self._in_flight[request.id] = InFlight(request=request)
         if self._order is None or request.id in self._order.told:
             self._requests.append(request)

@@ -26,7 +26,7 @@ from evolve.search.stagnation import EXPLORE, FORMULATION, TUNE, Stagnation
 from evolve.search.steered import Said, Steered
 from evolve.search.thresholds import Rule, Thresholds
 from evolve.search.tuning import Gains, Tuning
-from evolve.types import Event, ProposalRequest, Reevaluate, Request, Status, TuneRequest
+from evolve.types import Event, ProposalRequest, Status
 
 FIXABLE = (Status.INVALID, Status.CRASH, Status.TIMEOUT, Status.MEMORY, Status.LIMIT, Status.BUILD_FAILED)
 GIVE_UP = 4  # candidates of an island that has none, where another has
@@ -210,7 +210,7 @@ class Search:
         """Gives an id to a candidate that nobody asked for (an initial program, a human's)."""
         return self._decide("added", self.size + 1, {"origin": origin, "islands": list(islands)})
 
-    def ask(self) -> Request:
+    def ask(self) -> ProposalRequest:
         """Decides on the next proposal. The caller asks only while `may_ask()`."""
         candidate = self.size + 1
         rng = generator(self.seed, "select", candidate)
@@ -277,11 +277,6 @@ class Search:
         self._migrate_if_due(candidate)
         self._reset_if_due(candidate)
         self._answer_if_stagnant()
-
-    def told_again(self, candidate: int, kind: str, status: Status, score: float | None, **facts: Any) -> None:
-        """Takes in the outcome of a Reevaluate (`reevaluated`): the candidate's score changes, and with it what `facts` names
-        of a Member's fields."""
-        self._decide(kind, candidate, {"status": status.value, "score": score, **facts})
 
     def enter(self, kind: str, data: Mapping[str, Any], candidate: int | None = None) -> None:
         """Takes in what was decided elsewhere: a person's word (`steered`), new scores (`reevaluated`)."""
@@ -367,7 +362,7 @@ class Search:
     def apply(self, event: Event) -> None:
         """Changes the state by one event, decided now or read back; the only place where state changes."""
         kind, data = event.kind, event.data
-        if kind == "asked" and data["request"] == "proposal":
+        if kind == "asked":
             self._apply_asked(event)
         elif kind == "told":
             self._told_seq[event.candidate or NONE] = event.seq
@@ -543,16 +538,14 @@ class Search:
             self._best = min((self.key(c) for c in ok), default=None)
 
 
-def request_data(request: Request) -> dict[str, Any]:
+def request_data(request: ProposalRequest) -> dict[str, Any]:
     """Returns a request as the data of its `asked` event (ids, numbers and names only)."""
-    kind = {ProposalRequest: "proposal", TuneRequest: "tune", Reevaluate: "reevaluate"}[type(request)]
-    data = {name: getattr(request, name) for name in type(request).__dataclass_fields__ if name != "id"}
-    return {"request": kind, **{k: list(v) if isinstance(v, tuple) else v for k, v in data.items()}}
+    data = {name: getattr(request, name) for name in ProposalRequest.__dataclass_fields__ if name != "id"}
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in data.items()}
 
 
-def request_of(candidate: int, data: Mapping[str, Any]) -> Request:
+def request_of(candidate: int, data: Mapping[str, Any]) -> ProposalRequest:
     """Returns the request that an `asked` event's data holds."""
-    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k != "request"}
-    if data["request"] == "proposal":
-        return ProposalRequest(id=candidate, **fields)
-    return TuneRequest(**fields) if data["request"] == "tune" else Reevaluate(**fields)
+    known = {k: v for k, v in data.items() if k in ProposalRequest.__dataclass_fields__}
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in known.items()}
+    return ProposalRequest(id=candidate, **fields)
