@@ -16,7 +16,7 @@ from evolve.search.search import request_of
 from evolve.types import Evaluation, Files, ProposalRequest, StageOutcome, Status
 
 CHECKS = (EMBED, NOVELTY)
-HUMAN = "human"  # the origin of a candidate that a person added
+HUMAN, ELITE = "human", "tuned"  # the origins of a candidate that a person added, and of an elite's better constants
 TURN, TRY = "turn", "try"  # where a draft is from: an answer, or an agent's try before it
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -123,6 +124,7 @@ class Search:
         self._since_best = 0  # told since the best came, or since an answer to stagnation
         self._answered = 0  # answers to stagnation since the best came
         self._to_explore = 0  # proposals that are to be another idea
+        self.to_tune: Counter[int] = Counter()  # how often an answer to stagnation named an elite
         self._initials: list[int] = []
         # one entry per candidate id; index 0 is unused
         self._score = array("d", [float("nan")])
@@ -134,7 +136,7 @@ class Search:
         self._open: dict[int, int] = {}  # asked and not yet told -> seq of the asking, in the order of asking
         self._fixing: set[int] = set()  # open ones that mend a near miss
         self._from_nothing = True  # no initial program was added
-        self._founding: dict[int, tuple[int, ...]] = {}  # added and not yet told -> the islands it founds
+        self._founding: dict[int, tuple[int, ...]] = {}  # added and not yet told -> the islands it joins
         self._violation: dict[int, float] = {}  # of ok ones that violate a constraint, by how much
         self._best: Key | None = None
 
@@ -166,6 +168,14 @@ class Search:
         """Returns the best `ok` candidates of all islands, at most that many, the best first."""
         keys = {key for island in self.islands for key in islice(island.keys(), most)}
         return [candidate for _, _, candidate in sorted(keys)[:most]]
+
+    def elites(self) -> list[int]:
+        """Returns the best of each island."""
+        return sorted({island.at(0) for island in self.islands if len(island)})
+
+    def home(self, candidate: int) -> int:
+        """Returns the island that a candidate was made for, of several the first."""
+        return self._island[candidate]
 
     def ancestors(self, candidate: int, most: int) -> list[int]:
         """Returns a candidate's line of parents, nearest first, at most that many."""
@@ -206,9 +216,10 @@ class Search:
 
     # ------------------------------------------------------------ deciding
 
-    def add(self, origin: str, islands: Sequence[int]) -> int:
-        """Gives an id to a candidate that nobody asked for (an initial program, a human's)."""
-        return self._decide("added", self.size + 1, {"origin": origin, "islands": list(islands)})
+    def add(self, origin: str, islands: Sequence[int], parent: int | None = None) -> int:
+        """Gives an id to a candidate that nobody asked for: an initial program, a human's, one made of a `parent`."""
+        made_of = {} if parent is None else {"parent": parent}
+        return self._decide("added", self.size + 1, {"origin": origin, "islands": list(islands), **made_of})
 
     def ask(self) -> ProposalRequest:
         """Decides on the next proposal. The caller asks only while `may_ask()`."""
@@ -343,7 +354,7 @@ class Search:
 
     def _answer(self, rule: Stagnation, answer: str) -> dict[str, Any]:
         if answer == TUNE:
-            return {"answer": answer, "elites": sorted({island.at(0) for island in self.islands if len(island)})}
+            return {"answer": answer, "elites": self.elites()} if self._gains.count and self.window is None else {}
         if answer == EXPLORE:
             return {"answer": answer, "ideas": rule.ideas}
         unused = [c for c in self._initials if self._score[c] == self._score[c] and not self._descended(c)]
@@ -368,10 +379,11 @@ class Search:
             self._told_seq[event.candidate or NONE] = event.seq
             self._apply_told(event.candidate or NONE, data)
         elif kind == "added":
-            self._from_nothing = False
+            parent = data.get("parent") or NONE
+            self._from_nothing &= parent != NONE
             if data["origin"] == "initial":
                 self._initials.append(event.candidate or NONE)
-            self._extend(data["islands"][0] if data["islands"] else -1, NONE)
+            self._extend(data["islands"][0] if data["islands"] else -1, parent)
             self._open[event.candidate or NONE] = event.seq
             self._founding[event.candidate or NONE] = tuple(data["islands"])
         elif kind == "tuned":
@@ -391,6 +403,7 @@ class Search:
                     self.islands[target].add(self._member(candidate))
         elif kind == "stagnated":
             self._since_best, self._answered = 0, data["answered"]
+            self.to_tune.update(data.get("elites", ()))
             if data["answer"] == EXPLORE:
                 self._to_explore = data["ideas"]
             elif data["answer"] == FORMULATION:
@@ -453,7 +466,7 @@ class Search:
             self._since_best += 1
         elif member is not None:
             for index in homes:
-                self._settle(index, member)
+                self._settle(index, member, founds=parent == NONE)
         if member is not None and (self._best is None or member.key < self._best):
             self._best = member.key
             self._since_best = self._answered = self._to_explore = 0
@@ -472,10 +485,11 @@ class Search:
         if member is not None:
             island.add(member)
 
-    def _settle(self, index: int, member: Member) -> None:
-        """Makes a candidate one of those that an island begins with."""
+    def _settle(self, index: int, member: Member, founds: bool = True) -> None:
+        """Makes a candidate that was not asked for an island a member of it, and one of those that it begins with."""
         self.islands[index].add(member)
-        self.islands[index].founders.append(member.id)
+        if founds:
+            self.islands[index].founders.append(member.id)
 
     def _is_near_miss(self, candidate: int, island: Island, status: str) -> bool:
         """Says whether a failed candidate is worth mending: its parent is of the island's better half, and it is no repair."""
