@@ -61,6 +61,16 @@ def case(root: Path, candidates: int = 3, strategy: Any = IDLE, script: Any = an
     return plain(root, candidates, script, strategy=strategy, **parts)
 
 
+def stuck(root: Path) -> Case:
+    """Returns a run in which no proposal is better than the first."""
+    run = case(root, 12, STUCK)
+    run.provider = Pondering(
+        lambda prompt, call: rewrite(3.0 if (n := prompt.seed[-1]) == 2 else -5.0 - n / 100),
+        {8: lambda: bool(made(run))},
+    )
+    return run
+
+
 def rows(run: Case) -> list[tuple[int, int]]:
     return [(row["candidate"], row["number"]) for row in store_of(run).trial_rows(RUN) if row["number"] >= ROUND]
 
@@ -135,6 +145,27 @@ async def test_killed_at_any_moment_it_goes_on_and_repeats_no_trial(tmp_path, mo
     assert made(copy) and len({row["fingerprint"] for row in made(copy)}) == len(made(copy))
 
 
+@pytest.mark.parametrize("moment", [1, 4, 8, 9])
+async def test_killed_in_a_round_that_stagnation_asked_for_it_ends_the_round(tmp_path, moment):
+    copies: list[Case] = []
+    run = stuck(tmp_path / "whole")
+
+    def trial() -> None:
+        if next(begun) == moment:
+            copies.append(run.snapshot(tmp_path / "killed"))
+
+    begun = count(1)
+    run.evaluator = Watching(2, run, trial)
+    await run.start()
+    copy = stuck(tmp_path / "killed")
+    before, copy._run = set(all_trials(copies[0])), None
+    assert (await copy.resume()).state == "finished"
+    [first, *_] = store_of(copy).events_of(RUN, ["stagnated"])
+    own = [number - 2 * ROUND for candidate, number in all_trials(copy) if candidate == first.data["elites"][0]]
+    assert [number for number in own if 0 <= number < ROUND] == list(range(TRIALS))
+    assert len(copy.evaluator.tested) == len(set(all_trials(copy)) - before) and holds(copy)
+
+
 def all_trials(run: Case) -> list[tuple[int, int]]:
     return [(row["candidate"], row["number"]) for row in store_of(run).trial_rows(RUN) if row["stage"] == "small"]
 
@@ -148,9 +179,11 @@ async def test_a_fork_begins_without_the_trials_of_elites(tmp_path):
 
 
 @pytest.mark.parametrize("evaluations", ["run", RECORDED])
-async def test_a_replay_adds_them_at_their_places(tmp_path, evaluations):
-    run = case(tmp_path / "first", 8)
-    run.provider = Pondering(answer, {4: lambda: at_rest(run), 9: lambda: at_rest(run)})
+@pytest.mark.parametrize("stagnates", [False, True])
+async def test_a_replay_adds_them_at_their_places(tmp_path, evaluations, stagnates):
+    run = stuck(tmp_path / "first") if stagnates else case(tmp_path / "first", 8)
+    if not stagnates:
+        run.provider = Pondering(answer, {4: lambda: at_rest(run), 9: lambda: at_rest(run)})
     assert (await run.start()).state == "finished"
     assert made(run)
     how = {} if evaluations == RECORDED else {"evaluator": Judging(judge=outcomes)}
@@ -188,9 +221,7 @@ async def test_a_run_that_ends_waits_for_no_more_than_the_trials_that_run(tmp_pa
 
 
 async def test_where_the_search_stagnates_the_best_is_tuned_though_nobody_is_idle(tmp_path):
-    worse = lambda prompt, call: rewrite(3.0 if (n := prompt.seed[-1]) == 2 else -5.0 - n / 100)  # noqa: E731
-    run = case(tmp_path, 12, STUCK)
-    run.provider = Pondering(worse, {8: lambda: bool(made(run))})
+    run = stuck(tmp_path)
     assert (await run.start()).state == "finished"
     [first, *_] = store_of(run).events_of(RUN, ["stagnated"])
     assert first.data["elites"][0] in {candidate for candidate, _ in rows(run)} and made(run)
