@@ -74,28 +74,6 @@ class ProposalRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TuneRequest:
-    """Asks for evaluations of a candidate's constants; each trial is a row (candidate, vector, score)."""
-
-    candidate: int
-    stage: str
-    evaluations: int
-    thresholds: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reevaluate:
-    """Asks for one more evaluation of a known candidate (a fresh draw, a replicate, a hold-out)."""
-
-    candidate: int
-    stage: str
-    reason: str
-
-
-Request = ProposalRequest | TuneRequest | Reevaluate
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One change of the search: its place in the run, its kind and the decision with its result."""
 

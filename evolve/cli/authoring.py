@@ -31,7 +31,7 @@ from evolve.runner.proposals import first_prompt, needed
 from evolve.runner.setup import Setup
 from evolve.search import Search
 from evolve.search.thresholds import Thresholds, rules
-from evolve.types import Candidate, Evaluation, Files, Prompt, ProposalRequest, Status
+from evolve.types import Candidate, Evaluation, Files, Prompt, Status
 
 UNVERIFIED = "unverified: evaluator.py and the candidate run in this process, without a sandbox; no limit is enforced"
 console = Console(highlight=False, soft_wrap=True, emoji=False)
@@ -301,7 +301,6 @@ def _next_prompt(ref: rundir.RunRef) -> Prompt:
 
 def _built(setup: Setup, search: Search, known: Mapping[int, Candidate] | None, run: Run | None = None) -> Prompt:
     request = search.ask()
-    assert isinstance(request, ProposalRequest)  # no other kind is asked by this version
     if known is None and run is not None:
         known = run.store.candidates(run.run_id, needed(search, request))
     return first_prompt(setup.problem, search, request, known or {}, setup.proposing, setup.provider.converses)

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from evolve.population.schema import artifacts, calls, candidates, drafts, evaluations, events, trials
+from evolve.population.schema import ROUND, artifacts, calls, candidates, drafts, evaluations, events, trials
 from evolve.population.store import Row, Store
 from evolve.population.writer import Change, Writer
 from evolve.types import APART
@@ -37,6 +37,7 @@ def upto(store: Store, run_id: str, seq: int, writer: Writer) -> Iterator[Change
     ]
     ran, tables = {row["id"] for row in of_told}, (drafts, trials)
     kept = {table: [row for row in _rows(store, table, run_id) if row["candidate"] in told] for table in tables}
+    kept[trials] = [row for row in kept[trials] if row["number"] < ROUND]  # the others have no place in the log
     known = [row for row in _rows(store, candidates, run_id) if row["id"] in told | added | asked]
     made = [row for row in _rows(store, calls, run_id) if answered(row)]
     yield _copied(

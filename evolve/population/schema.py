@@ -238,7 +238,9 @@ inbox = Table(
     sqlite_autoincrement=True,  # an id that was withdrawn is not given out again
 )
 
-# tuning: one evaluation of a candidate with other constants, the `number`th; `vector` are their values
+# tuning: one evaluation of a candidate with other constants, the `number`th; `vector` are their values. Those before its tell
+# are numbered from 0 on, those of its n-th round as an elite from n times ROUND
+ROUND = 10**6
 trials = Table(
     "trials",
     tables,

@@ -16,7 +16,7 @@ from evolve.search.search import request_of
 from evolve.types import Evaluation, Files, ProposalRequest, StageOutcome, Status
 
 CHECKS = (EMBED, NOVELTY)
-HUMAN = "human"  # the origin of a candidate that a person added
+HUMAN, ELITE = "human", "tuned"  # the origins of a candidate that a person added, and of an elite's better constants
 TURN, TRY = "turn", "try"  # where a draft is from: an answer, or an agent's try before it
 
 
@@ -69,9 +69,7 @@ def read_pending(store: Store, run_id: str, search: Search) -> dict[int, InFligh
     for event in store.events_of(run_id, ["asked", "added", "proposed"], search.open()):
         candidate = event.candidate or 0
         if event.kind == "asked":
-            request = request_of(candidate, event.data)
-            assert isinstance(request, ProposalRequest)  # no other kind is asked by this version
-            pending[candidate] = InFlight(request=request)
+            pending[candidate] = InFlight(request=request_of(candidate, event.data))
             _add_drafts(pending[candidate], store, run_id, candidate)
         elif event.kind == "added":
             pending[candidate] = InFlight()

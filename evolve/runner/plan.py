@@ -12,7 +12,7 @@ from evolve.runner.budget import Budget
 from evolve.runner.proposals import first_prompt
 from evolve.runner.setup import Setup
 from evolve.search import Search
-from evolve.types import Candidate, Prompt, ProposalRequest, Status
+from evolve.types import Candidate, Prompt, Status
 
 PRICE = (
     "set llm.price={input_usd_per_mtok: X, output_usd_per_mtok: Y}, where the model has such a key, or budget.usd=null"
@@ -70,7 +70,6 @@ def largest_call_usd(setup: Setup) -> float | None:
         known[first] = Candidate(id=first, status=Status.OK, files=setup.problem.initials[0])
         search.tell(first, Status.OK, 0.0, {})
     request = search.ask()
-    assert isinstance(request, ProposalRequest)  # no other kind is asked by this version
     prompt = first_prompt(setup.problem, search, request, known, setup.proposing, setup.provider.converses)
     return setup.provider.ceiling_usd(prompt)
 

@@ -21,7 +21,7 @@ from evolve.runner.calls import EMBED, NOVELTY, Calls, OutOfMoney
 from evolve.runner.pending import TURN, InFlight, Proposed
 from evolve.search import Search
 from evolve.search.randomness import entropy
-from evolve.types import SEPARATOR, Candidate, Completion, Files, Prompt, ProposalRequest, Status
+from evolve.types import SEPARATOR, Candidate, Completion, Files, Prompt, ProposalRequest, StageOutcome, Status
 
 VECTORS = 1000  # the newest embeddings, which others are compared with
 ANCESTORS = 8  # of a parent, whose deletions are remembered
@@ -275,7 +275,7 @@ class Proposals:
                 proposed.status, proposed.reason = Status.REJECTED, f"not evaluated: {reason}"
             if proposed.status is None and flight.said.get(EMBED):
                 self._vectors.append((candidate, vector_of(flight.said[EMBED])))
-            if proposed.status is None and draft.outcome is not None and self._stands(draft.outcome):
+            if proposed.status is None and draft.outcome is not None and self.stands(draft.outcome):
                 flight.measured, flight.tested = [draft.outcome], flight.tested - 1
                 promoted = self._writer.promoted(candidate, draft.name)
         return proposed, columns, promoted
@@ -305,7 +305,13 @@ class Proposals:
         tuned = self._tuned.get(mark)
         return tuned if tuned and self._search.knew(candidate, tuned) else None
 
-    def _stands(self, outcome: Any) -> bool:
+    def is_known(self, files: Files) -> bool:
+        """Says whether some candidate has had this text."""
+        mark = fingerprint(files)
+        return self._fingerprints.get(mark) is not None or mark in self._tuned
+
+    def stands(self, outcome: StageOutcome) -> bool:
+        """Says whether an outcome that was had aside may stand as a candidate's own."""
         ours = (Status.INFRA, Status.EVALUATOR_ERROR)
         return self._problem.stage(outcome.stage).draw != "fresh" and outcome.status not in ours
 

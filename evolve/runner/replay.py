@@ -17,7 +17,7 @@ from evolve.population.store import Row
 from evolve.problem import Problem
 from evolve.proposer.constants import constants, replaced
 from evolve.runner.calls import EMBED, NOVELTY, PROPOSE
-from evolve.runner.pending import HUMAN, outcome_of, proposed_files, stored_drafts, stored_outcomes
+from evolve.runner.pending import ELITE, HUMAN, outcome_of, proposed_files, stored_drafts, stored_outcomes
 from evolve.search import Search
 from evolve.types import APART, Call, Candidate, Completion, Evaluation, Event, Files, Prompt, StageOutcome, Status
 
@@ -53,7 +53,7 @@ class Record:
         def is_move(event: Event) -> bool:
             if event.kind == "steered":
                 return event.seq not in taken
-            if event.kind == "added" and event.data["origin"] != HUMAN:
+            if event.kind == "added" and event.data["origin"] not in (HUMAN, ELITE):
                 return False
             return event.kind not in ("proposed", "tuned") and to_come(event.candidate or 0, event.kind != "told")
 
@@ -99,7 +99,7 @@ class Order:
         return bool(self._moves) and (self._moves[0].kind, self._moves[0].candidate or 0) == (kind, candidate)
 
     def steered(self) -> Event | None:
-        """Returns what a person did, where that comes next; a person's candidate waits for its turn of admission as well."""
+        """Returns what nobody asked for, where that comes next; a candidate waits for its turn of admission as well."""
         move = self._moves[0] if self._moves else None
         mine = move is not None and (
             move.kind == "steered" or (move.kind == "added" and self.admission() == move.candidate)

@@ -22,10 +22,11 @@ from evolve.runner.asks import Asks, alone
 from evolve.runner.behaviour import Behaviours, facts, last_instances
 from evolve.runner.budget import Budget, Spent
 from evolve.runner.calls import OutOfMoney
+from evolve.runner.elites import Elites
 from evolve.runner.evaluator import Evaluator
 from evolve.runner.inbox import Inbox
 from evolve.runner.meter import Meter
-from evolve.runner.pending import HUMAN, InFlight, Proposed, outcome_of, proposed_files
+from evolve.runner.pending import ELITE, HUMAN, InFlight, Proposed, outcome_of, proposed_files
 from evolve.runner.proposals import Proposals, needed
 from evolve.runner.replay import Order
 from evolve.runner.setup import Founder
@@ -135,6 +136,9 @@ class Runner:
         self._draining = False
         self.held = False  # a person paused the run
         self._steering = Steering(self, self._write)
+        tuning = search.strategy.tuning
+        self._tunes_idle = tuning is not None and tuning.idle
+        self._elites = Elites(self, self._write, tuning.evaluations) if tuning is not None else None
         tries = Tries(
             problem=problem, writer=writer, write=self._write, proposals=self.proposals, in_flight=self._in_flight,
             tries=provider.tries, test=lambda *draft: self._tests.append(self._try(*draft)),
@@ -201,19 +205,28 @@ class Runner:
         limits = {name: getattr(budget, name) for name in Budget.__dataclass_fields__}
         return self.writer.run_columns(config={**config, "budget": {**config["budget"], **limits}})
 
-    def add(self, files: Files, title: str, island: int) -> tuple[int, list[Change]]:
-        """Takes in a person's candidate, to be evaluated like any."""
-        candidate, proposed = self.search.add(HUMAN, [island]), Proposed(files=files, title=title)
+    def add(
+        self, files: Files, title: str, island: int, origin: str = HUMAN, parent: int | None = None
+    ) -> tuple[int, list[Change]]:
+        """Takes in a person's candidate, or one made of an elite, to be evaluated like any."""
+        candidate, proposed = self.search.add(origin, [island], parent), Proposed(files=files, title=title)
         self._admitted += 1
         columns = self.proposals.added(candidate, proposed)
         changes = [
-            self.writer.candidate(candidate, HUMAN, island=island),
+            self.writer.candidate(candidate, origin, island=island, parent=parent),
             self.writer.log([*self.search.take_events(), self._proposed_event(candidate, proposed)]),
             self.writer.files(candidate, files, title=title, **columns),
         ]
         self._in_flight[candidate] = InFlight(settled=True)
         self._enter(candidate, self._in_flight[candidate], proposed)
         return candidate, changes
+
+    def add_tuned(self, files: Files, elite: int, measured: Sequence[StageOutcome]) -> list[Change]:
+        """Takes in an elite's better text, with the stages that it need not run again."""
+        title = f"constants of {elite} tuned"
+        candidate, changes = self.add(files, title, self.search.home(elite), ELITE, elite)
+        self._in_flight[candidate].measured = measured
+        return [*changes, *(self._stage(candidate, outcome) for outcome in measured)]
 
     def recorded(self, candidate: int) -> Candidate:
         """Returns a candidate of the record that is followed."""
@@ -324,8 +337,6 @@ class Runner:
 
     def _ask(self) -> None:
         request = self.search.ask()
-        if not isinstance(request, ProposalRequest):
-            raise RunError(f"the search asked for {type(request).__name__}, which this version does not carry out")
         self._in_flight[request.id] = InFlight(request=request)
         if self._order is None or request.id in self._order.told:
             self._requests.append(request)
@@ -359,11 +370,20 @@ class Runner:
         return asked < self.provider.concurrency and len(self._tests) + len(self._backlog) < self.evaluator.queue
 
     def _start_evaluations(self) -> None:
-        while not self._paused and (self._tests or self._backlog) and len(self._evaluations) < self.evaluator.slots:
-            if self._tests:
-                self._start(self._evaluations, self._tests.popleft())
-            else:
-                self._start(self._evaluations, self._evaluate(self._backlog.popleft()))
+        while not self._paused and len(self._evaluations) < self.evaluator.slots and (work := self._next_evaluation()):
+            self._start(self._evaluations, work)
+
+    def _next_evaluation(self) -> Coroutine[Any, Any, None] | None:
+        """Returns what a free slot does: what was proposed, and before that, or while the model is waited for, a trial of an
+        elite."""
+        if self._tests:
+            return self._tests.popleft()
+        elites = None if self._sequenced or self._draining or self._limits_reached() else self._elites
+        if elites is not None and (due := elites.due()) is not None:
+            return due
+        if self._backlog:
+            return self._evaluate(self._backlog.popleft())
+        return elites.spare() if elites is not None and self._tunes_idle and self._proposals else None
 
     def _admit_answers(self) -> None:
         """Makes candidates of settled proposals: as they come, in a record's order, or ordered by id."""
@@ -600,23 +620,32 @@ class Runner:
     async def _try_constants(
         self, candidate: int, flight: InFlight, tuning: Tuning, number: int, vector: Values
     ) -> None:
+        if await self.try_constants(candidate, tuning, number, vector):
+            self._tune(candidate, flight, tuning)
+
+    async def try_constants(self, candidate: int, tuning: Tuning, number: int, vector: Values, first: int = 0) -> bool:
+        """Makes a trial and keeps it, numbered from `first` on; says whether that was the last of its batch."""
         stage = self.problem.tune.stage
         with self.evaluator_meter.occupied():
             outcome = await self._measure(candidate, tuning.text(vector), stage=stage, serve=alone)
         self.spent.evaluations += 1
-        self._write(self.writer.trial(candidate, number, vector, outcome))
+        self._write(self.writer.trial(candidate, first + number, vector, outcome))
         within = outcome.status is Status.OK and not self.problem.violation(outcome.metrics)
-        if tuning.take(number, outcome.score if within else None):
-            self._tune(candidate, flight, tuning)
+        return tuning.take(number, outcome.score if within else None)
+
+    async def run_through_alone(self, candidate: int, files: Files) -> Evaluation:
+        """Runs a text through all stages in a told candidate's place; nothing of it is kept."""
+        with self.evaluator_meter.occupied():
+            return await self.evaluator.evaluate(
+                self.problem, files, candidate=candidate, thresholds={}, done=(), serve=alone,
+                draw_seed=draw_seed(self.search.seed, candidate), on_stage=lambda outcome: None,
+            )  # fmt: skip
 
     async def _evaluate_tuned(self, candidate: int, flight: InFlight, tuning: Tuning) -> None:
         evaluation = await self._run_through(candidate, flight, tuning.files, flight.measured_tuned, TUNED)
         if candidate in self.asks.cut:
             return
-        tuning.after = evaluation
-        if evaluation.status is Status.OK:
-            was, now = (self.problem.violation(one.metrics) for one in (tuning.before, evaluation))
-            tuning.keeps = now <= was
+        tuning.end(evaluation, self.problem)
         flight.result = evaluation if tuning.won else tuning.before
 
     def _settle_tuning(self, candidate: int, flight: InFlight, tuning: Tuning, facts: Mapping[str, Any]) -> Change:

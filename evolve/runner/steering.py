@@ -41,11 +41,12 @@ class Steering:
             self._write(*changes, runner.writer.answer(message["id"], {"done": done}))
 
     def repeat(self, event: Event) -> None:
-        """Does what a person did in a record, but for pausing."""
+        """Does what a person did in a record, but for pausing, and adds the candidates that elites became."""
         runner = self._runner
         if event.kind == "added":
             found = runner.recorded(event.candidate or 0)
-            _, changes = runner.add(found.files, found.title, event.data["islands"][0])
+            made = event.data["origin"], event.data.get("parent")
+            _, changes = runner.add(found.files, found.title, event.data["islands"][0], *made)
         else:
             changes = [] if event.data["do"] in ("pause", "go") else self._carry_out(event.data)[1]
             changes.append(self._event(event.data))

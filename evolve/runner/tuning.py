@@ -1,4 +1,4 @@
-"""Tuning of one candidate, before it is told: trials with other constants, then the best of them through all stages.
+"""Tuning of one candidate, before it is told or as an elite: trials with other constants, then the best through all stages.
 
 A pure state machine: what runs next follows from what came back, so that a resume goes on from the stored trials.
 """
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from evolve.population import digest
+from evolve.problem import Problem
 from evolve.proposer import fingerprint
 from evolve.proposer.constants import Constant, constants, replaced
 from evolve.search.tuners import tuner
@@ -98,6 +99,18 @@ class Tuning:
         return replaced(self._files, self._constants, values)
 
     # ------------------------------------------------------------ the end
+
+    def end(self, after: Evaluation, problem: Problem) -> None:
+        """Takes what the text with the best constants came to in all stages."""
+        self.after = after
+        if after.status is Status.OK:
+            self.keeps = problem.violation(after.metrics) <= problem.violation(self.before.metrics)
+
+    @property
+    def vector(self) -> Values:
+        """The best constants found."""
+        assert self._best[1] is not None  # asked only where it improved
+        return self._best[1]
 
     @property
     def improved(self) -> bool:

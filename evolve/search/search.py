@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ from evolve.search.stagnation import EXPLORE, FORMULATION, TUNE, Stagnation
 from evolve.search.steered import Said, Steered
 from evolve.search.thresholds import Rule, Thresholds
 from evolve.search.tuning import Gains, Tuning
-from evolve.types import Event, ProposalRequest, Reevaluate, Request, Status, TuneRequest
+from evolve.types import Event, ProposalRequest, Status
 
 FIXABLE = (Status.INVALID, Status.CRASH, Status.TIMEOUT, Status.MEMORY, Status.LIMIT, Status.BUILD_FAILED)
 GIVE_UP = 4  # candidates of an island that has none, where another has
@@ -123,6 +124,7 @@ class Search:
         self._since_best = 0  # told since the best came, or since an answer to stagnation
         self._answered = 0  # answers to stagnation since the best came
         self._to_explore = 0  # proposals that are to be another idea
+        self.to_tune: Counter[int] = Counter()  # how often an answer to stagnation named an elite
         self._initials: list[int] = []
         # one entry per candidate id; index 0 is unused
         self._score = array("d", [float("nan")])
@@ -134,7 +136,7 @@ class Search:
         self._open: dict[int, int] = {}  # asked and not yet told -> seq of the asking, in the order of asking
         self._fixing: set[int] = set()  # open ones that mend a near miss
         self._from_nothing = True  # no initial program was added
-        self._founding: dict[int, tuple[int, ...]] = {}  # added and not yet told -> the islands it founds
+        self._founding: dict[int, tuple[int, ...]] = {}  # added and not yet told -> the islands it joins
         self._violation: dict[int, float] = {}  # of ok ones that violate a constraint, by how much
         self._best: Key | None = None
 
@@ -166,6 +168,14 @@ class Search:
         """Returns the best `ok` candidates of all islands, at most that many, the best first."""
         keys = {key for island in self.islands for key in islice(island.keys(), most)}
         return [candidate for _, _, candidate in sorted(keys)[:most]]
+
+    def elites(self) -> list[int]:
+        """Returns the best of each island."""
+        return sorted({island.at(0) for island in self.islands if len(island)})
+
+    def home(self, candidate: int) -> int:
+        """Returns the island that a candidate was made for, of several the first."""
+        return self._island[candidate]
 
     def ancestors(self, candidate: int, most: int) -> list[int]:
         """Returns a candidate's line of parents, nearest first, at most that many."""
@@ -206,11 +216,12 @@ class Search:
 
     # ------------------------------------------------------------ deciding
 
-    def add(self, origin: str, islands: Sequence[int]) -> int:
-        """Gives an id to a candidate that nobody asked for (an initial program, a human's)."""
-        return self._decide("added", self.size + 1, {"origin": origin, "islands": list(islands)})
+    def add(self, origin: str, islands: Sequence[int], parent: int | None = None) -> int:
+        """Gives an id to a candidate that nobody asked for: an initial program, a human's, one made of a `parent`."""
+        made_of = {} if parent is None else {"parent": parent}
+        return self._decide("added", self.size + 1, {"origin": origin, "islands": list(islands), **made_of})
 
-    def ask(self) -> Request:
+    def ask(self) -> ProposalRequest:
         """Decides on the next proposal. The caller asks only while `may_ask()`."""
         candidate = self.size + 1
         rng = generator(self.seed, "select", candidate)
@@ -278,11 +289,6 @@ class Search:
         self._reset_if_due(candidate)
         self._answer_if_stagnant()
 
-    def told_again(self, candidate: int, kind: str, status: Status, score: float | None, **facts: Any) -> None:
-        """Takes in the outcome of a Reevaluate (`reevaluated`): the candidate's score changes, and with it what `facts` names
-        of a Member's fields."""
-        self._decide(kind, candidate, {"status": status.value, "score": score, **facts})
-
     def enter(self, kind: str, data: Mapping[str, Any], candidate: int | None = None) -> None:
         """Takes in what was decided elsewhere: a person's word (`steered`), new scores (`reevaluated`)."""
         self._decide(kind, candidate, dict(data))
@@ -348,7 +354,7 @@ class Search:
 
     def _answer(self, rule: Stagnation, answer: str) -> dict[str, Any]:
         if answer == TUNE:
-            return {"answer": answer, "elites": sorted({island.at(0) for island in self.islands if len(island)})}
+            return {"answer": answer, "elites": self.elites()} if self._gains.count and self.window is None else {}
         if answer == EXPLORE:
             return {"answer": answer, "ideas": rule.ideas}
         unused = [c for c in self._initials if self._score[c] == self._score[c] and not self._descended(c)]
@@ -367,16 +373,17 @@ class Search:
     def apply(self, event: Event) -> None:
         """Changes the state by one event, decided now or read back; the only place where state changes."""
         kind, data = event.kind, event.data
-        if kind == "asked" and data["request"] == "proposal":
+        if kind == "asked":
             self._apply_asked(event)
         elif kind == "told":
             self._told_seq[event.candidate or NONE] = event.seq
             self._apply_told(event.candidate or NONE, data)
         elif kind == "added":
-            self._from_nothing = False
+            parent = data.get("parent") or NONE
+            self._from_nothing &= parent != NONE
             if data["origin"] == "initial":
                 self._initials.append(event.candidate or NONE)
-            self._extend(data["islands"][0] if data["islands"] else -1, NONE)
+            self._extend(data["islands"][0] if data["islands"] else -1, parent)
             self._open[event.candidate or NONE] = event.seq
             self._founding[event.candidate or NONE] = tuple(data["islands"])
         elif kind == "tuned":
@@ -396,6 +403,7 @@ class Search:
                     self.islands[target].add(self._member(candidate))
         elif kind == "stagnated":
             self._since_best, self._answered = 0, data["answered"]
+            self.to_tune.update(data.get("elites", ()))
             if data["answer"] == EXPLORE:
                 self._to_explore = data["ideas"]
             elif data["answer"] == FORMULATION:
@@ -458,7 +466,7 @@ class Search:
             self._since_best += 1
         elif member is not None:
             for index in homes:
-                self._settle(index, member)
+                self._settle(index, member, founds=parent == NONE)
         if member is not None and (self._best is None or member.key < self._best):
             self._best = member.key
             self._since_best = self._answered = self._to_explore = 0
@@ -477,10 +485,11 @@ class Search:
         if member is not None:
             island.add(member)
 
-    def _settle(self, index: int, member: Member) -> None:
-        """Makes a candidate one of those that an island begins with."""
+    def _settle(self, index: int, member: Member, founds: bool = True) -> None:
+        """Makes a candidate that was not asked for an island a member of it, and one of those that it begins with."""
         self.islands[index].add(member)
-        self.islands[index].founders.append(member.id)
+        if founds:
+            self.islands[index].founders.append(member.id)
 
     def _is_near_miss(self, candidate: int, island: Island, status: str) -> bool:
         """Says whether a failed candidate is worth mending: its parent is of the island's better half, and it is no repair."""
@@ -543,16 +552,14 @@ class Search:
             self._best = min((self.key(c) for c in ok), default=None)
 
 
-def request_data(request: Request) -> dict[str, Any]:
+def request_data(request: ProposalRequest) -> dict[str, Any]:
     """Returns a request as the data of its `asked` event (ids, numbers and names only)."""
-    kind = {ProposalRequest: "proposal", TuneRequest: "tune", Reevaluate: "reevaluate"}[type(request)]
-    data = {name: getattr(request, name) for name in type(request).__dataclass_fields__ if name != "id"}
-    return {"request": kind, **{k: list(v) if isinstance(v, tuple) else v for k, v in data.items()}}
+    data = {name: getattr(request, name) for name in ProposalRequest.__dataclass_fields__ if name != "id"}
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in data.items()}
 
 
-def request_of(candidate: int, data: Mapping[str, Any]) -> Request:
+def request_of(candidate: int, data: Mapping[str, Any]) -> ProposalRequest:
     """Returns the request that an `asked` event's data holds."""
-    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k != "request"}
-    if data["request"] == "proposal":
-        return ProposalRequest(id=candidate, **fields)
-    return TuneRequest(**fields) if data["request"] == "tune" else Reevaluate(**fields)
+    known = {k: v for k, v in data.items() if k in ProposalRequest.__dataclass_fields__}
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in known.items()}
+    return ProposalRequest(id=candidate, **fields)

@@ -15,14 +15,15 @@ TUNE, EXPLORE, FORMULATION = ANSWERS = ("tune", "explore", "formulation")
 class Stagnation:
     """Answers when `after` told candidates per island brought no new best, and again after as many more, by the next answer.
 
-    `tune`: the constants of the best of each island are tuned. `explore`: the strongest model is asked `ideas` times for
+    `tune`: the constants of the best of each island are tuned further, where any candidate had some to tune; not in ordered
+    runs, where it would matter when a result arrives. `explore`: the strongest model is asked `ideas` times for
     another way than what was tried, each time from the best. `formulation`: the weakest island begins anew from an initial
     program of which no island has a member any more. What has nothing to do is passed over.
     """
 
     after: int = 50
     ideas: int = 4
-    answers: list[str] = field(default_factory=lambda: [EXPLORE, FORMULATION])
+    answers: list[str] = field(default_factory=lambda: list(ANSWERS))
 
     def __post_init__(self) -> None:
         checks.whole("selection.stagnation.after", self.after, 1)

@@ -19,14 +19,19 @@ GAINS = (0.0, 0.01, 0.1)  # of the score, relative: a reward of a third for each
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning:
-    """Tunes children that score more than their island's median, and with `novel` also those that behave as no other does."""
+    """Tunes children that score more than their island's median, and with `novel` also those that behave as no other does.
+
+    With `idle`, evaluators that wait for the model tune the best of each island further, by as many `evaluations`.
+    """
 
     evaluations: int = 30
     novel: bool = False
+    idle: bool = True
 
     def __post_init__(self) -> None:
         checks.whole("selection.tuning.evaluations", self.evaluations, 1)
         checks.flag("selection.tuning.novel", self.novel)
+        checks.flag("selection.tuning.idle", self.idle)
 
     def plan(self, above: float | None, gains: Gains, rng: np.random.Generator) -> dict[str, Any]:
         """Returns what a request says of its candidate's tuning; `above` is the score that makes it promising, None any."""
@@ -39,9 +44,10 @@ class Tuning:
 
 
 class Gains:
-    """What each method has gained so far, as the successes and failures of a Beta distribution."""
+    """What each method has gained so far, as the successes and failures of a Beta distribution; `count` of tunings."""
 
     def __init__(self) -> None:
+        self.count = 0
         self._won = {name: 1.0 for name in METHODS}
         self._lost = {name: 1.0 for name in METHODS}
 
@@ -52,6 +58,7 @@ class Gains:
 
     def observe(self, tuned: Mapping[str, Any]) -> None:
         """Takes in the data of a `tuned` event."""
+        self.count += 1
         reward = _reward(tuned["before"], tuned["after"])
         self._won[tuned["method"]] += reward
         self._lost[tuned["method"]] += 1.0 - reward

@@ -40,7 +40,7 @@ def answer(prompt: Prompt, call: str) -> str:
 
 
 def case(root: Path, candidates: int = 12, script: Any = answer, **changes: Any) -> Case:
-    strategy = replace(STRATEGY, tuning=Tuning(evaluations=TRIALS))
+    strategy = replace(STRATEGY, tuning=Tuning(evaluations=TRIALS, idle=False))
     parts = {"evaluator": Judging(slots=3, judge=outcomes), "strategy": strategy, **changes}
     return plain(root, candidates, script, **parts)
 

@@ -74,7 +74,6 @@ def steps(search: Search, count: int, outcomes: Outcomes = outcome) -> list[Prop
     asked = []
     for _ in range(count):
         request = search.ask()
-        assert isinstance(request, ProposalRequest)
         asked.append(request)
         tell(search, request.id, outcomes)
     return asked

@@ -15,7 +15,7 @@ from evolve.search.member import Member
 from evolve.search.migration import Migration
 from evolve.search.randomness import generator
 from evolve.search.reset import ResetWeakest
-from evolve.types import Event, ProposalRequest, Status
+from evolve.types import Event, Status
 from tests.search.driving import Outcome, founded, good, outcome, steps, strategy, tell
 
 RNG = np.random.default_rng(0)
@@ -83,7 +83,6 @@ def test_what_an_island_selects_is_its_own_or_was_sent_to_it():
     here: dict[int, set[int]] = {0: {1}, 1: {2}, 2: {3}}
     for _ in range(300):
         request = search.ask()
-        assert isinstance(request, ProposalRequest)
         assert {request.parent, *request.inspirations} <= here[request.island]
         here[request.island].add(request.id)
         search.take_events()
@@ -231,21 +230,21 @@ def test_a_child_asked_before_a_reset_is_told_into_the_new_island():
 def test_a_new_score_changes_the_ranking():
     search = founded(islands=1)
     steps(search, 3, lambda c: good(float(c)))
-    search.told_again(2, "reevaluated", Status.OK, 50.0)
+    search.enter("reevaluated", {"status": Status.OK, "score": 50.0}, 2)
     assert search.best == 2 and list(search.islands[0]) == [2, 4, 3, 1]
 
 
 def test_a_best_that_does_not_hold_gives_way_to_the_next():
     search = founded(islands=1)
     steps(search, 3, lambda c: good(float(c)))
-    search.told_again(4, "reevaluated", Status.SUSPECT, None)
+    search.enter("reevaluated", {"status": Status.SUSPECT, "score": None}, 4)
     assert search.best == 3 and 4 not in list(search.islands[0])
 
 
 def test_a_new_score_counts_wherever_the_candidate_was_sent():
     search = founded(strategy=strategy(Migration(every=1, count=1)))
     steps(search, 2, lambda c: good(float(c)))
-    search.told_again(3, "reevaluated", Status.OK, 50.0)
+    search.enter("reevaluated", {"status": Status.OK, "score": 50.0}, 3)
     assert [-island.best()[1] for island in search.islands] == [50.0, 50.0]
 
 
@@ -253,7 +252,7 @@ def test_a_better_score_of_a_candidate_whose_island_was_reset_counts():
     search = founded(strategy=strategy(reset=ResetWeakest(every=5, minimum=5)))
     steps(search, 10, lambda c: good(float(c) if c % 2 else -float(c)))
     assert not any(2 in list(island) for island in search.islands)
-    search.told_again(2, "reevaluated", Status.OK, 50.0)
+    search.enter("reevaluated", {"status": Status.OK, "score": 50.0}, 2)
     assert search.best == 2
 
 
