@@ -51,8 +51,9 @@ class Island:
 
     def add(self, member: Member) -> None:
         """Adds a member, or a reference to another island's; adding it again changes nothing. O(log n)."""
-        if member.key not in self._ranking:
-            self._ranking.add(member.key)
+        key = member.key
+        if key not in self._ranking:
+            self._ranking.add(key)
             self.recent.append(member.id)
             self.pool.add(member)
             if self.grid is not None:

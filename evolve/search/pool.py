@@ -63,9 +63,12 @@ class Pool:
             self.children[candidate] = self.children.get(candidate, 0) + 1
 
     def add(self, member: Member) -> None:
+        key, columns = member.key, member.columns
+        if len(self._members) >= self._size and key > self._ranking[-1] and not self._leads(member, columns):
+            return  # it would be the one to leave
         self._members[member.id] = member
-        self._ranking.add(member.key)
-        self._note(member)
+        self._ranking.add(key)
+        self._note(member, columns)
         if len(self._members) > self._size:
             kept = {self._ranking[0][2], *(holder for _, _, holder in self._holders)}
             last = next((key for key in reversed(self._ranking) if key[2] not in kept), None)
@@ -85,8 +88,13 @@ class Pool:
     def clear(self) -> None:
         self.__init__(self._size)  # type: ignore[misc]
 
-    def _note(self, member: Member) -> None:
-        columns = member.columns
+    def _leads(self, member: Member, columns: tuple[float, ...]) -> bool:
+        """Says whether a member would be the best of some column."""
+        feasible = -member.violation
+        known = zip(columns, self._holders, strict=False)
+        return len(columns) > len(self._holders) or any((feasible, value) > best[:2] for value, best in known)
+
+    def _note(self, member: Member, columns: tuple[float, ...]) -> None:
         if self._matrix is None or len(columns) > self._matrix.shape[1]:
             self._matrix = np.full((self._size + 1, len(columns)), np.nan)
             self._places, self._free = {}, list(range(self._size, -1, -1))

@@ -29,6 +29,7 @@ from evolve.population import Store, Writer, create_run, digest, schema
 from evolve.runner import launch, rundir
 from evolve.search import Search
 from evolve.types import Completion, Event, StageOutcome, Status
+from tests.benchmarks.search_cost import search_cost
 
 RUN = "r"
 PROGRAM = "\n".join(f"x{n} = f({n * 7919 % 1000} + 0.25 * y[{n}])" for n in range(160))
@@ -174,7 +175,7 @@ def resume_first_ask_s(url: str) -> float:
     with launch._uncollected():
         search = Search.load(store.decisions(RUN), **setup.search_settings)
         spent = launch._spent(store, RUN, search.open())
-        runner = launch._runner(setup, search, store, writer, spent, screen_for(io.StringIO()), ref, resumed=True)
+        runner = launch._runner(setup, search, store, writer, spent, screen_for(io.StringIO()), ref)
     runner.search.ask()
     elapsed = time.perf_counter() - began
     writer.release("finished")
@@ -213,7 +214,7 @@ def writer_per_s(folder: Path, candidates: int = 10_000) -> float:
     return asyncio.run(_write(store, candidates))
 
 
-def measured(size: int) -> dict[str, float]:
+def measured(size: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         url = make_run(Path(folder), size)
@@ -222,10 +223,6 @@ def measured(size: int) -> dict[str, float]:
         found["read_open_s"] = read_open_s(url)
         found["resume_first_ask_s"] = resume_first_ask_s(url)
         found["writer_per_s"] = writer_per_s(Path(folder))
-    try:
-        from tests.benchmarks.search_cost import search_cost
-    except ImportError:
-        return found
     return {**found, **search_cost(size)}
 
 
@@ -239,7 +236,8 @@ def main() -> None:
         print(json.dumps(found))
     else:
         for name, value in found.items():
-            print(f"{name:<20}{value:12.3f}")
+            parts = value.items() if isinstance(value, dict) else [("", value)]
+            print(f"{name:<20}" + "".join(f"  {part} {number:.3f}" for part, number in parts))
 
 
 if __name__ == "__main__":
