@@ -72,6 +72,7 @@ RAMP = {
 }
 
 
+@pytest.mark.integration
 def test_a_changed_problem_a_warm_start_and_forks_by_the_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
