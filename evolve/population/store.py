@@ -8,6 +8,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -440,11 +441,11 @@ class Store:
 
     def final_rows(self, run_id: str) -> list[Row]:
         """Returns the fresh draws of a noisy run's final, where nothing of the search was evaluated after it."""
-        query = select(evaluations).where(evaluations.c.run_id == run_id).order_by(evaluations.c.id)
-        apart = evaluations.c.stage.in_(APART)
-        search = select(func.max(evaluations.c.id)).where(evaluations.c.run_id == run_id, ~apart)
-        since = int(self._scalar(search) or 0)
-        return self._all(query.where(evaluations.c.stage == FINAL, evaluations.c.id > since))
+        query = select(evaluations).where(evaluations.c.run_id == run_id).order_by(evaluations.c.id.desc())
+        with self.reading() as connection:
+            newest = connection.execution_options(yield_per=100).execute(query).mappings()
+            apart = list(takewhile(lambda row: row["stage"] in APART, newest))
+        return [row for row in reversed(apart) if row["stage"] == FINAL]
 
     def measured_on(self, run_id: str, key: str) -> str:
         """Returns the hardware that a run is measured on: the first cpu_model or gpu_model of its ok evaluations, or ""."""
