@@ -52,7 +52,7 @@ def command(folder: Path) -> list[str]:
 
 
 def test_a_candidate_of_several_files_is_changed_evaluated_and_shown(tmp_path):
-    words = ["budget.candidates=4", "run_dir=R", "selection.parents.0.exponent=0", "seed=1"]
+    words = ["budget.candidates=4", "run_dir=R", "selection.parents.0.exponent=0", "selection.tuning=null", "seed=1"]
     ok("run", several(tmp_path / "several"), *command(tmp_path), *words, cwd=tmp_path)
     shown = evolve_json("show", "R", "2", cwd=tmp_path)
     assert shown["status"] == "ok" and shown["score"] == 2 * (2.0 + 2)
