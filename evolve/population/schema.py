@@ -115,6 +115,7 @@ BEST_FIRST = (candidates.c.violation, candidates.c.score.desc(), candidates.c.id
 Index("candidates_by_rank", candidates.c.run_id, candidates.c.status, *BEST_FIRST)
 Index("candidates_by_fingerprint", candidates.c.run_id, candidates.c.fingerprint)
 Index("candidates_by_behaviour", candidates.c.run_id, candidates.c.behaviour)
+Index("events_by_kind", events.c.run_id, events.c.kind)
 Index("events_by_candidate", events.c.run_id, events.c.candidate)
 
 # packed; `base` is the hash of the text that `body` is packed with

@@ -21,6 +21,7 @@ def upgrade(op: Operations) -> None:
     op.create_index("candidates_by_rank", "candidates", ["run_id", "status", "violation", sa.text("score DESC"), "id"])
     op.create_index("candidates_by_fingerprint", "candidates", ["run_id", "fingerprint"])
     op.create_index("candidates_by_behaviour", "candidates", ["run_id", "behaviour"])
+    op.create_index("events_by_kind", "events", ["run_id", "kind"])
     op.drop_table("trials")  # nothing wrote into it
     op.create_table(
         "trials",
