@@ -30,6 +30,7 @@ WORDS = [
     "problem=circle_packing",
     "schedule=ordered",
     f"budget.candidates={CANDIDATES}",
+    "selection.tuning=null",
     "evaluator.workers=2",
     "evaluator.isolation=bare",
 ]
