@@ -19,7 +19,7 @@ from evolve.proposer.edits import fingerprint
 from evolve.proposer.functions import changeable
 from evolve.proposer.shown import Digits, digits, digits_of, gap, number, standing, trimmed, wins, worst_lines
 from evolve.source import START, Module
-from evolve.types import Artifact, Candidate, Files, Prompt, Status
+from evolve.types import SEPARATOR, Artifact, Candidate, Files, Prompt, Status
 
 TOKEN_CHARS = 4  # about: no tokenizer is at hand for every model
 FEEDBACK_CHARS, SHORT_CHARS = 3000, 600
@@ -60,11 +60,13 @@ def build(
     facts = _Facts(problem, operator, parent, others, tried, ancestors, timed, hints, bans, tunes)
     system = render("system", {})
     own = sum(len(text.rstrip()) for text in parent.files.values()) if parent else 0
-    blocks = fitted(facts.blocks(budget_tokens), TOKEN_CHARS * budget_tokens + own - len(system))
+    blocks = fitted(facts.blocks(budget_tokens), TOKEN_CHARS * budget_tokens + own - len(system) - len(SEPARATOR) - 1)
     if operator == "crossover" and not any(name == f"inspiration {others[0].id}" for name, _ in blocks):
         operator, others = "rewrite", []
         facts = replace(facts, operator=operator, others=others)
-        blocks = fitted(facts.blocks(budget_tokens), TOKEN_CHARS * budget_tokens + own - len(system))
+        blocks = fitted(
+            facts.blocks(budget_tokens), TOKEN_CHARS * budget_tokens + own - len(system) - len(SEPARATOR) - 1
+        )
     return Prompt(
         system=system,
         user="\n\n".join(text for _, text in blocks) + "\n",

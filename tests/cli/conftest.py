@@ -13,7 +13,15 @@ from tests.command import ok
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder whose runs/a is a finished run of 40 candidates."""
     folder = tmp_path_factory.mktemp("workplace")
-    ok("run", "budget.candidates=40", "seed=1", "run_dir=runs/a", "schedule=ordered", "selection.tuning=null", cwd=folder)
+    ok(
+        "run",
+        "budget.candidates=40",
+        "seed=1",
+        "run_dir=runs/a",
+        "schedule=ordered",
+        "selection.tuning=null",
+        cwd=folder,
+    )
     return folder
 
 

@@ -30,7 +30,16 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "empty").mkdir()
     for name, text in FILES.items():
         (folder / "line" / name).write_text(text)
-    ok("run", "-m", "problem=./line", "llm.mutations=1,2", "selection.tuning=null", "budget.candidates=4", "run_dir=sweep", cwd=folder)
+    ok(
+        "run",
+        "-m",
+        "problem=./line",
+        "llm.mutations=1,2",
+        "selection.tuning=null",
+        "budget.candidates=4",
+        "run_dir=sweep",
+        cwd=folder,
+    )
     return folder
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from evolve.problem import Problem, Stage
@@ -289,6 +289,7 @@ def test_of_blocks_that_do_not_fit_the_lowest_rank_is_shortened_first_and_one_fo
 SIZE = st.integers(0, 40_000)
 
 
+@example((0, 1232, 1332, 0, 0, 0), 999, "explore", False)
 @given(st.tuples(*[SIZE] * 6), st.integers(700, 12_000), st.sampled_from(OPERATORS), st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_a_prompt_keeps_to_its_budget_beyond_the_parent(sizes, budget, operator, timed):
