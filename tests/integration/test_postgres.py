@@ -18,7 +18,7 @@ from evolve.types import Prompt
 from tests.command import evolve, evolve_json, ok
 from tests.population.contract import FACTS, RUN, StoreContract
 from tests.population.orphans import orphans
-from tests.postgres import Server, programs
+from tests.postgres import Server
 from tests.runner import driving
 from tests.runner.driving import answer, case, store_of
 
@@ -74,12 +74,9 @@ def test_a_driver_that_is_missing_is_named_with_its_extra(monkeypatch):
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server(postgres_programs: Path) -> Iterator[Server]:
     """A server of the test's own, which it may stop."""
-    found = programs()
-    if found is None:
-        pytest.skip("no PostgreSQL server is installed")
-    made = Server(found)
+    made = Server(postgres_programs)
     yield made
     made.remove()
 
