@@ -138,9 +138,9 @@ class Evaluation:
         return cls(
             status=shown.status,
             score=sum(scores) / n if ok else None,
-            metrics=_means([outcome.metrics for outcome in replicates]),
+            metrics=means([outcome.metrics for outcome in replicates]),
             feedback=shown.feedback,
-            features=_means([outcome.features for outcome in replicates]),
+            features=means([outcome.features for outcome in replicates]),
             stages=tuple(replicates),
             stderr=standard_error(scores) if ok and n > 1 else None,
             n=n,
@@ -158,7 +158,7 @@ def standard_error(values: Sequence[float]) -> float:
     return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values))
 
 
-def _means(mappings: Sequence[Mapping[str, float]]) -> dict[str, float]:
+def means(mappings: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Returns the mean of each key over the mappings that have it."""
     values = {name: [found[name] for found in mappings if name in found] for found in mappings for name in found}
     return {name: sum(found) / len(found) for name, found in values.items()}

@@ -117,10 +117,11 @@ def _front(run: Run, as_json: bool) -> int:
     if not front:
         raise RunError(f"run {run.run_id} has no ok candidate that violates nothing yet")
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("candidate", *run.problem().objectives):
+    names = list(run.problem().objectives)
+    for name in ("candidate", *names):
         table.add_column(name, justify="right")
     for one in front:
-        table.add_row(str(one["id"]), *(number(one["metrics"][name]) for name in run.problem().objectives))
+        table.add_row(str(one["id"]), *(number(one["metrics"][name]) for name in names))
     console.print(table)
     return 0
 

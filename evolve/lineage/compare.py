@@ -35,7 +35,7 @@ class Objective:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Member:
+class Compared:
     """One run of a group, read; `row` is that of its database."""
 
     run_id: str
@@ -55,7 +55,7 @@ class Group:
     """Runs of one configuration, by seed."""
 
     name: str
-    members: Sequence[Member]
+    members: Sequence[Compared]
 
     @property
     def seeds(self) -> list[int]:
@@ -160,10 +160,10 @@ def compare(runs: Iterable[Run]) -> Comparison:
     return replace(comparison, groups=sorted(groups, key=comparison.loss))
 
 
-def _member(run: Run) -> Member:
+def _member(run: Run) -> Compared:
     row = run.row()
     same = {"run_id": run.run_id, "folder": str(run.ref.folder or ""), "seed": row["config"]["seed"]}
-    return Member(row=row, state=run.state(), progress=progress(run), **same)
+    return Compared(row=row, state=run.state(), progress=progress(run), **same)
 
 
 def _whose(row: Mapping[str, Any]) -> str:
@@ -189,7 +189,7 @@ def _objective(row: Mapping[str, Any]) -> tuple[Objective, list[str]]:
     return Objective(name=name, sign=problem.objectives[name], best=problem.known_best()), []
 
 
-def _limit(axis: str, members: Sequence[Member]) -> tuple[float, str | None] | str:
+def _limit(axis: str, members: Sequence[Compared]) -> tuple[float, str | None] | str:
     """Returns what the shortest run with a score used and, where others used more, that run; or why there is no limit."""
     totals = {member.run_id: member.progress.total[axis] for member in members if member.best > -np.inf}
     unknown = [run_id for run_id, total in totals.items() if np.isnan(total)]
@@ -216,15 +216,15 @@ def _notes(groups: Sequence[Group], limits: Mapping[str, Any]) -> Iterator[str]:
 # ---------------------------------------------------------------- grouping
 
 
-def _groups(members: Sequence[Member]) -> list[Group]:
+def _groups(members: Sequence[Compared]) -> list[Group]:
     """Returns runs by configuration, each group by seed."""
-    found: dict[str, list[Member]] = {}
+    found: dict[str, list[Compared]] = {}
     for member in sorted(members, key=lambda member: (member.seed, member.run_id)):
         found.setdefault(json.dumps(_settings(member), sort_keys=True), []).append(member)
     return [Group(name=name, members=of) for name, of in zip(_names(list(found.values())), found.values(), strict=True)]
 
 
-def _names(groups: Sequence[Sequence[Member]]) -> list[str]:
+def _names(groups: Sequence[Sequence[Compared]]) -> list[str]:
     """Returns the words that groups differ in, as they were given; where those say too little, the keys."""
     if len(groups) == 1:
         return ["all runs"]
@@ -238,8 +238,11 @@ def _names(groups: Sequence[Sequence[Member]]) -> list[str]:
     return [" ".join(f"{key}={one[key]}" for key in differ if key in one) or "default" for one in found]
 
 
-def _settings(member: Member) -> dict[str, Any]:
-    return {key: value for key, value in _flat(member.row["config"]) if value is not None and _counts(key)}
+def _settings(member: Compared) -> dict[str, Any]:
+    found = {key: value for key, value in _flat(member.row["config"]) if value is not None and _counts(key)}
+    if not any(word.startswith("selection.islands=") for word in member.row["words"]):
+        found.pop("selection.islands", None)  # follows from the budget
+    return found
 
 
 def _counts(key: str) -> bool:

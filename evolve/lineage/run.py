@@ -146,13 +146,12 @@ class Run:
 
         Those that violate a constraint are left out. Of equals the first counts.
         """
-        problem = self.problem()
-        signs = problem.objectives
+        signs = self.problem().objectives
         front: dict[tuple[float, ...], Row] = {}
         for row in self.store.measured(self.run_id):
             known = row["metrics"]
             values = tuple(sign * known[name] for name, sign in signs.items() if known.get(name) is not None)
-            if len(values) < len(signs) or problem.violation(known) or any(_covers(other, values) for other in front):
+            if len(values) < len(signs) or any(_covers(other, values) for other in front):
                 continue
             front = {other: kept for other, kept in front.items() if not _covers(values, other)} | {values: row}
         return [{"id": row["id"], "metrics": row["metrics"]} for _, row in sorted(front.items(), reverse=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from evolve.population.writer import Change, Writer
 from evolve.types import APART
 
 ASKED = ("run_id", "id", "origin", "island", "operator", "parent", "inspirations", "metrics", "features")
+PROPOSED = (*ASKED, "title", "hypothesis", "files", "fingerprint", "duplicate_of", "sketch", "admitted")
 SETTINGS = ("pause", "go", "budget", "weight")  # what a person set; another run has settings of its own
 
 
@@ -37,16 +39,18 @@ def upto(store: Store, run_id: str, seq: int, writer: Writer) -> Iterator[Change
     ]
     ran, tables = {row["id"] for row in of_told}, (drafts, trials)
     kept = {table: [row for row in _rows(store, table, run_id) if row["candidate"] in told] for table in tables}
-    kept[trials] = [row for row in kept[trials] if row["number"] < ROUND]  # the others have no place in the log
+    rounds = Counter(c for event in past if event.kind == "stagnated" for c in event.data.get("elites", ()))
+    kept[trials] = [
+        row for row in kept[trials] if row["number"] // ROUND in (0, *range(2, 2 + rounds[row["candidate"]]))
+    ]
     known = [row for row in _rows(store, candidates, run_id) if row["id"] in told | added | asked]
     made = [row for row in _rows(store, calls, run_id) if answered(row)]
     yield _copied(
         events, (e for e in _rows(store, events, run_id) if e["seq"] <= seq and e["seq"] not in left_out), writer
     )
-    yield _copied(candidates, (row for row in known if row["id"] in told | added), writer)
-    yield _copied(
-        candidates, ({name: row[name] for name in ASKED} for row in known if row["id"] not in told | added), writer
-    )
+    yield _copied(candidates, (row for row in known if row["id"] in told), writer)
+    for ids, names in ((added - told, PROPOSED), (asked - told, ASKED)):
+        yield _copied(candidates, ({name: row[name] for name in names} for row in known if row["id"] in ids), writer)
     yield _copied(calls, made, writer)
     yield _copied(evaluations, of_told, writer)
     yield _copied(artifacts, (row for row in _rows(store, artifacts, run_id) if row["evaluation"] in ran), writer)

@@ -248,6 +248,7 @@ trials = Table(
     Column("run_id", String, primary_key=True),
     Column("candidate", BigInteger, primary_key=True, autoincrement=False),
     Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("revision", Integer, primary_key=True, autoincrement=False, default=0),
     Column("stage", String, nullable=False),
     Column("vector", Data, nullable=False),
     Column("status", String, nullable=False),

@@ -331,12 +331,14 @@ class Store:
 
     def revision(self, run_id: str) -> int:
         """Returns which revision of the scores holds: how often the run was rescored."""
-        return max((event.data["revision"] for event in self.events_of(run_id, ["rescoring"])), default=0)
+        query = select(func.count()).where(events.c.run_id == run_id, events.c.kind == "rescoring")
+        return int(self._scalar(query))
 
     def measured(self, run_id: str) -> list[Row]:
         """Returns id and metrics of the ok candidates that violate nothing, oldest first."""
         query = select(candidates.c.id, candidates.c.metrics).where(candidates.c.run_id == run_id)
-        return self._all(query.where(candidates.c.status == Status.OK.value).order_by(candidates.c.id))
+        valid = (candidates.c.status == Status.OK.value) & (candidates.c.violation == 0)
+        return self._all(query.where(valid).order_by(candidates.c.id))
 
     def counts(self, run_id: str) -> dict[str | None, int]:
         """Returns how many asked candidates have each status (None: in flight)."""
@@ -424,12 +426,14 @@ class Store:
         return self._all(query if candidate is None else query.where(evaluations.c.candidate == candidate))
 
     def evaluation_rows_aside(self, run_id: str, candidate: int) -> list[Row]:
-        """Returns the stages of the other text of a candidate that was tuned."""
-        drafted = self.evaluation_rows(run_id, candidate, drafts=True)
-        return [row for row in drafted if row["draft"] in (TUNED, UNTUNED)]
+        """Returns the stages of the other text of a candidate that was tuned, in the revision that holds."""
+        drafted, revision = self.evaluation_rows(run_id, candidate, drafts=True), self.revision(run_id)
+        return [row for row in drafted if row["draft"] in (TUNED, UNTUNED) and row["revision"] == revision]
 
     def trial_rows(self, run_id: str, candidate: int | None = None) -> list[Row]:
-        query = select(trials).where(trials.c.run_id == run_id).order_by(trials.c.candidate, trials.c.number)
+        """Returns the trials of tuning, in the revision that holds."""
+        query = select(trials).where(trials.c.run_id == run_id, trials.c.revision == self.revision(run_id))
+        query = query.order_by(trials.c.candidate, trials.c.number)
         return self._all(query if candidate is None else query.where(trials.c.candidate == candidate))
 
     def holdout_row(self, run_id: str) -> Row | None:

@@ -254,7 +254,12 @@ class Writer:
 
     def trial(self, candidate: int, number: int, vector: Sequence[float], outcome: StageOutcome) -> Change:
         """Adds one evaluation with other constants."""
-        found = {"stage": outcome.stage, "status": outcome.status.value, "score": outcome.score}
+        found = {
+            "stage": outcome.stage,
+            "status": outcome.status.value,
+            "score": outcome.score,
+            "revision": self.revision,
+        }
         return [(_insert(trials), self._row(candidate=candidate, number=number, vector=list(vector), **found))]
 
     def tuned(self, candidate: int, files: Files) -> Change:

@@ -60,13 +60,12 @@ def build(
     facts = _Facts(problem, operator, parent, others, tried, ancestors, timed, hints, bans, tunes)
     system = render("system", {})
     own = sum(len(text.rstrip()) for text in parent.files.values()) if parent else 0
-    blocks = fitted(facts.blocks(budget_tokens), TOKEN_CHARS * budget_tokens + own - len(system) - len(SEPARATOR) - 1)
+    room = TOKEN_CHARS * budget_tokens + own - len(system) - len(SEPARATOR) - 1
+    blocks = fitted(facts.blocks(budget_tokens), room)
     if operator == "crossover" and not any(name == f"inspiration {others[0].id}" for name, _ in blocks):
         operator, others = "rewrite", []
         facts = replace(facts, operator=operator, others=others)
-        blocks = fitted(
-            facts.blocks(budget_tokens), TOKEN_CHARS * budget_tokens + own - len(system) - len(SEPARATOR) - 1
-        )
+        blocks = fitted(facts.blocks(budget_tokens), room)
     return Prompt(
         system=system,
         user="\n\n".join(text for _, text in blocks) + "\n",
@@ -154,7 +153,7 @@ class _Facts:
             *(self._of_parent(self.parent) if self.parent else ()),
             Block(
                 name="answer",
-                forms=(_answer(self.problem, self.operator, self.parent, self.others, self.bans, self.tunes),),
+                forms=(self._answer(),),
             ),
         ]
         return [block for block in found if block.forms[0]]

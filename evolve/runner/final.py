@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from evolve.runner.budget import Budget
-from evolve.types import StageOutcome, Status, standard_error
+from evolve.types import StageOutcome, Status, means, standard_error
 
 FINALISTS = 8
 SHARE = 0.05  # of a run's evaluations
@@ -23,23 +23,33 @@ def searching(budget: Budget) -> Budget:
 
 
 def share(spent: int, budget: Budget) -> int:
-    """Returns how many evaluations the final has, where the search used so many."""
-    left = math.inf if budget.evaluations is None else max(0, budget.evaluations - spent)
-    return int(min(left, math.ceil(SHARE * spent / (1 - SHARE))))
+    """Returns how many evaluations the final has, where the search used so many: all finalists twice, unless a budget of
+    evaluations has less left."""
+    wanted = max(2 * FINALISTS, math.ceil(SHARE * spent / (1 - SHARE)))
+    return wanted if budget.evaluations is None else max(0, min(budget.evaluations - spent, wanted))
 
 
 async def hold(
-    measure: Callable[[int, int], Awaitable[StageOutcome]], finalists: Sequence[int], evaluations: int
+    measure: Callable[[int, int], Awaitable[StageOutcome | None]], finalists: Sequence[int], evaluations: int
 ) -> None:
-    """Evaluates finalists, each round the better half of the last one; who fails is out. `measure(candidate, replicate)`."""
-    left, replicate = list(finalists), FIRST
+    """Evaluates finalists, each round the better half of the last one; who fails is out.
+
+    `measure(candidate, replicate)` returns None where nothing more can be had. Of more finalists than the evaluations
+    suffice for the first take part.
+    """
+    left, replicate, used = list(finalists)[: max(1, evaluations // 2)], FIRST, 0
     rounds = max(1, math.ceil(math.log2(len(left))))
     found: dict[int, list[StageOutcome]] = {candidate: [] for candidate in left}
     for _ in range(rounds):
-        for _ in range(max(1, evaluations // rounds // len(left))):
+        for _ in range(min(max(1, evaluations // rounds // len(left)), (evaluations - used) // len(left))):
             for candidate in left:
-                found[candidate].append(await measure(candidate, replicate))
-            replicate += 1
+                outcome = await measure(candidate, replicate)
+                if outcome is None:
+                    return
+                found[candidate].append(outcome)
+            replicate, used = replicate + 1, used + len(left)
+        if not all(found[candidate] for candidate in left):
+            return
         left = [candidate for candidate in left if all(o.score is not None for o in found[candidate])]
         left = sorted(left, key=lambda c: -_mean(found[c]))[: math.ceil(len(left) / 2)]
         if len(left) < 2:
@@ -58,13 +68,12 @@ def result(rows: Sequence[Any]) -> dict[str, Any] | None:
         return None
     mine = [row for row in rows if row["candidate"] == found]
     scores = [row["score"] for row in mine]
-    metrics = {name: sum(row["metrics"][name] for row in mine) / len(mine) for name in mine[0]["metrics"]}
     return {
         "candidate": found,
         "n": len(mine),
         "score": sum(scores) / len(scores),
         "stderr": standard_error(scores) if len(scores) > 1 else None,
-        "metrics": metrics,
+        "metrics": means([{k: v for k, v in row["metrics"].items() if v is not None} for row in mine]),
         "finalists": len({row["candidate"] for row in rows}),
     }
 

@@ -13,7 +13,7 @@ from evolve.population.store import Row
 from evolve.problem import Problem
 from evolve.runner.rundir import RunRef, find
 
-FOLLOWS = ("migrated", "reset")  # what is decided together with an outcome
+FOLLOWS = ("migrated", "reset", "stagnated")  # what is decided together with an outcome
 OWN = ("run_dir", "on_existing", "fork", "fork_only", "warm_start", "replay", "database")  # keys that no fork inherits
 
 

@@ -115,7 +115,7 @@ async def resume(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen)
 
 
 async def rescore(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen, top: int | None) -> Runner:
-    """Evaluates a stored run's candidates again, as `evolve.runner.rescore` says; the run is left in the state it was in."""
+    """Evaluates a stored run's candidates again, as `evolve.runner.rescore` says; a resume goes on with it."""
     before = store.run(ref.run_id)["state"]
     writer = Writer(store, ref.run_id)
     writer.claim()
@@ -134,7 +134,9 @@ async def rescore(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen
                 await rescoring.carry_out(runner, what, problem_hash=setup.problem.hash, **kept)
     finally:
         with suppress(StoreError):
-            writer.release("interrupted" if before == "running" else before)
+            # final and hold-out of a finished run are still to be had with the problem as it is now
+            ends_again = before == "finished" and (setup.problem.noisy or setup.problem.holdout)
+            writer.release("interrupted" if before == "running" or ends_again else before)
     return runner
 
 
@@ -339,7 +341,7 @@ async def _carry_out(
         if founding is not None:
             runner.found(await founding.founders(runner.asks))
         await runner.run()
-        if ref.folder and runner.state != "failed" and (best := runner.search.best):
+        if ref.folder and runner.state != "failed" and (best := runner.winner()):
             with suppress(OSError):  # a full disk; the program is in the database
                 rundir.write_best(ref.folder, runner.store.candidate(ref.run_id, best).files)
     return Ended(state=runner.state, reason=runner.reason, ref=ref, fault=runner.fault)

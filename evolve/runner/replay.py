@@ -36,6 +36,8 @@ class Record:
             raise UsageError(f"replay.evaluations={evaluations}: must be {RUN} or {RECORDED}")
         if store.revision(run_id):
             raise UsageError(f"replay.run={run_id}: was rescored on its way, which no replay repeats")
+        if store.run(run_id)["config"].get("fork"):
+            raise UsageError(f"replay.run={run_id}: began as a fork, which no replay repeats")
         self.store, self.run_id, self.strict, self.evaluations = store, run_id, strict, evaluations
 
     def order(self, search: Search, replicates: Mapping[str, int]) -> Order:

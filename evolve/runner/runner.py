@@ -130,6 +130,7 @@ class Runner:
         self._artifacts = artifacts or ArtifactSpace(note=note)
         self._held_out: set[int] = set()
         self._final = False
+        self._elites_turn = False
         self._proposals: set[asyncio.Task[None]] = set()
         self._evaluations: set[asyncio.Task[None]] = set()
         self._faults = 0
@@ -211,7 +212,7 @@ class Runner:
         """Takes in a person's candidate, or one made of an elite, to be evaluated like any."""
         candidate, proposed = self.search.add(origin, [island], parent), Proposed(files=files, title=title)
         self._admitted += 1
-        columns = self.proposals.added(candidate, proposed)
+        columns = {**self.proposals.added(candidate, proposed), "admitted": self._admitted}
         changes = [
             self.writer.candidate(candidate, origin, island=island, parent=parent),
             self.writer.log([*self.search.take_events(), self._proposed_event(candidate, proposed)]),
@@ -374,12 +375,13 @@ class Runner:
             self._start(self._evaluations, work)
 
     def _next_evaluation(self) -> Coroutine[Any, Any, None] | None:
-        """Returns what a free slot does: what was proposed, and before that, or while the model is waited for, a trial of an
-        elite."""
+        """Returns what a free slot does: what was proposed, in turn with elites that stagnation names, or, while the model is
+        waited for, any elite's trial."""
         if self._tests:
             return self._tests.popleft()
         elites = None if self._sequenced or self._draining or self._limits_reached() else self._elites
-        if elites is not None and (due := elites.due()) is not None:
+        self._elites_turn = not self._elites_turn
+        if elites is not None and (self._elites_turn or not self._backlog) and (due := elites.due()) is not None:
             return due
         if self._backlog:
             return self._evaluate(self._backlog.popleft())
@@ -668,7 +670,7 @@ class Runner:
         due = ok and self.search.leads(result.score or 0.0, self.problem.violation(result.metrics))
         if not (due if self._order is None else candidate in self._order.confirmed):
             return False
-        if len(self._evaluations) < self.evaluator.slots:
+        if len(self._evaluations) < self.evaluator.slots and not self._paused:
             flight.confirmed = False
             self._start(self._evaluations, self._confirm(candidate, flight, result))
         return True
@@ -706,10 +708,14 @@ class Runner:
         files = self._candidates(finalists)
         stored = {(row["candidate"], row["replicate"]): row for row in self.store.final_rows(self.writer.run_id)}
 
-        async def measure(candidate: int, replicate: int) -> StageOutcome:
+        async def measure(candidate: int, replicate: int) -> StageOutcome | None:
             if (candidate, replicate) in stored:  # of a final that a kill cut short
                 return outcome_of(stored[candidate, replicate], {})
             outcome = await self._measure(candidate, files[candidate].files, replicate=replicate)
+            if outcome.status is Status.INFRA:
+                outcome = await self._measure(candidate, files[candidate].files, replicate=replicate)
+            if candidate in self.asks.cut or outcome.status is Status.INFRA:
+                return None  # what it asks for can't be had any more, or no worker can
             outcome = replace(outcome, stage=FINAL)
             self.spent.evaluations += 1
             self._write(self._stage(candidate, outcome), self._no_checkpoints(candidate))
@@ -718,9 +724,14 @@ class Runner:
         with self.evaluator_meter.occupied():
             await final.hold(measure, finalists, final.share(self.spent.evaluations - len(stored), self.budget))
 
+    def winner(self) -> int | None:
+        """Returns the best candidate: of a noisy run that had its final, who won that."""
+        held = final.winner(self.store.final_rows(self.writer.run_id)) if self.problem.noisy else None
+        return held or self.search.best
+
     def _to_hold_out(self) -> int | None:
         """Returns the best candidate of a run that has ended in order, unless the hold-out was run on it."""
-        best = final.winner(self.store.final_rows(self.writer.run_id)) if self._final else self.search.best
+        best = self.winner()
         if not self.problem.holdout or self.state not in ("finished", "interrupted") or best in (None, *self._held_out):
             return None
         row = self.store.holdout_row(self.writer.run_id)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from evolve import checks
-from evolve.errors import EvolveError, RunError, UsageError
+from evolve.errors import EvolveError, RunError, StoreError, UsageError
 from evolve.population.store import Row
 from evolve.population.writer import Change
 from evolve.proposer import bans
@@ -33,6 +33,8 @@ class Steering:
             if runner.repeats:
                 raise RunError("a replay is steered as its record was; start a run of its own to steer")
             done, changes = self._add(body) if body["do"] == "add" else self._steer(body)
+        except StoreError:
+            raise  # what was begun is not undone: the run ends
         except EvolveError as error:
             runner.note("steer", f"refused: {error}")
             self._write(runner.writer.answer(message["id"], {"error": str(error)}))

@@ -46,9 +46,6 @@ class Island:
     def keys(self) -> Iterator[Key]:
         return iter(self._ranking)
 
-    def has(self, key: Key) -> bool:
-        return key in self._ranking
-
     def add(self, member: Member) -> None:
         """Adds a member, or a reference to another island's; adding it again changes nothing. O(log n)."""
         key = member.key
@@ -70,6 +67,15 @@ class Island:
         if self.grid is not None:
             self.grid.remove(key[2])
         return True
+
+    def judged_anew(self, candidate: int, ok: bool) -> None:
+        """Lets nobody be a parent as what it no longer is: who is ok is no near miss, who is not is no founder."""
+        if ok and candidate in self.near_misses:
+            self.near_misses.remove(candidate)
+        if not ok and candidate in self.founders:
+            self.founders.remove(candidate)
+        if not ok and self.held == candidate:
+            self.held = 0
 
     def at(self, rank: int) -> int:
         """Returns the candidate of a rank; 0 is the best."""

@@ -30,7 +30,7 @@ class ResetWeakest:
 
     def resets(self, islands: Sequence[Island], rng: np.random.Generator) -> list[tuple[int, int]]:
         """Returns (island, founder): which islands to empty, and the candidate that founds each anew."""
-        order = sorted(islands, key=lambda island: ((island.best() or NOBODY)[:2], island.index), reverse=True)
+        order = sorted(islands, key=lambda island: (island.best() or NOBODY, island.index), reverse=True)
         half = len(islands) // 2
         weakest, survivors = order[:half], [island for island in order[half:] if len(island)]
         ripe = sorted((i for i in weakest if i.own >= self.minimum), key=lambda island: island.index)

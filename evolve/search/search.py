@@ -5,7 +5,6 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -33,6 +32,7 @@ FIXABLE = (Status.INVALID, Status.CRASH, Status.TIMEOUT, Status.MEMORY, Status.L
 GIVE_UP = 4  # candidates of an island that has none, where another has
 TRIED = 8  # how many earlier children of a parent a request names
 NONE = 0  # ids count from 1
+FOUNDING = ("initial", "warm")  # origins of what islands begin with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +125,7 @@ class Search:
         self._answered = 0  # answers to stagnation since the best came
         self._to_explore = 0  # proposals that are to be another idea
         self.to_tune: Counter[int] = Counter()  # how often an answer to stagnation named an elite
-        self._initials: list[int] = []
+        self._initials: dict[int, Member | None] = {}  # None: not ok
         # one entry per candidate id; index 0 is unused
         self._score = array("d", [float("nan")])
         self._island = array("h", [-1])
@@ -136,7 +136,8 @@ class Search:
         self._open: dict[int, int] = {}  # asked and not yet told -> seq of the asking, in the order of asking
         self._fixing: set[int] = set()  # open ones that mend a near miss
         self._from_nothing = True  # no initial program was added
-        self._founding: dict[int, tuple[int, ...]] = {}  # added and not yet told -> the islands it joins
+        self._joining: dict[int, tuple[int, ...]] = {}  # added and not yet told -> the islands it joins
+        self._founders: set[int] = set()  # those of them that islands begin with
         self._violation: dict[int, float] = {}  # of ok ones that violate a constraint, by how much
         self._best: Key | None = None
 
@@ -318,7 +319,7 @@ class Search:
 
     def _home(self) -> Island:
         """Returns the first island that has the best."""
-        return next(island for island in self.islands if island.best() == self._best)
+        return min(self.islands, key=lambda island: island.best() or NOBODY)
 
     def _tried(self, parent: int, most: int) -> tuple[int, ...]:
         newest: list[int] = []
@@ -357,16 +358,13 @@ class Search:
             return {"answer": answer, "elites": self.elites()} if self._gains.count and self.window is None else {}
         if answer == EXPLORE:
             return {"answer": answer, "ideas": rule.ideas}
-        unused = [c for c in self._initials if self._score[c] == self._score[c] and not self._descended(c)]
+        bests = [island.at(0) for island in self.islands if len(island)]
+        lines = {candidate for best in bests for candidate in (best, *self.ancestors(best, self.size))}
+        unused = [candidate for candidate, known in self._initials.items() if known and candidate not in lines]
         weakest = max(
             (i for i in self.islands if i.best() != self._best), key=lambda i: i.best() or NOBODY, default=None
         )
         return {"answer": answer, "island": weakest.index, "founder": unused[0]} if weakest and unused else {}
-
-    def _descended(self, initial: int) -> bool:
-        """Says whether the best of some island comes from an initial program."""
-        line = {c for i in self.islands if len(i) for c in (i.at(0), *self.ancestors(i.at(0), self.size))}
-        return initial in line
 
     # ------------------------------------------------------------ changing state
 
@@ -380,12 +378,14 @@ class Search:
             self._apply_told(event.candidate or NONE, data)
         elif kind == "added":
             parent = data.get("parent") or NONE
-            self._from_nothing &= parent != NONE
+            if data["origin"] in FOUNDING:
+                self._from_nothing = False
+                self._founders.add(event.candidate or NONE)
             if data["origin"] == "initial":
-                self._initials.append(event.candidate or NONE)
+                self._initials[event.candidate or NONE] = None
             self._extend(data["islands"][0] if data["islands"] else -1, parent)
             self._open[event.candidate or NONE] = event.seq
-            self._founding[event.candidate or NONE] = tuple(data["islands"])
+            self._joining[event.candidate or NONE] = tuple(data["islands"])
         elif kind == "tuned":
             self._gains.observe(data)
         elif kind == "reevaluated":
@@ -457,7 +457,9 @@ class Search:
             self._elder_sibling[candidate] = self._newest_child[parent]
             self._newest_child[parent] = candidate
         member = self._known(candidate, data) if data["status"] == Status.OK else None
-        homes = self._founding.pop(candidate, None)
+        if candidate in self._initials:
+            self._initials[candidate] = member
+        homes = self._joining.pop(candidate, None)
         if homes is None:
             self._take_in(candidate, self.islands[self._island[candidate]], data["status"], member)
             self.told += 1
@@ -466,7 +468,7 @@ class Search:
             self._since_best += 1
         elif member is not None:
             for index in homes:
-                self._settle(index, member, founds=parent == NONE)
+                self._settle(index, member, founds=candidate in self._founders)
         if member is not None and (self._best is None or member.key < self._best):
             self._best = member.key
             self._since_best = self._answered = self._to_explore = 0
@@ -504,8 +506,9 @@ class Search:
     def _apply_steered(self, event: Event) -> None:
         self.steered.apply(event.seq, event.data)
         if event.data["do"] == "weight":
-            with suppress(UsageError):  # a run that goes on with another model may lack the operator
-                operators = self.strategy.operators.weighing(event.data["name"], event.data["value"])
+            name = event.data["name"]
+            if name in self.strategy.operators.weights:  # a run that goes on with another model may lack the operator
+                operators = self.strategy.operators.weighing(name, event.data["value"])
                 self.strategy = replace(self.strategy, operators=operators)
 
     def _known(self, candidate: int, data: Mapping[str, Any]) -> Member:
@@ -526,8 +529,8 @@ class Search:
         )
 
     def _member(self, candidate: int) -> Member:
-        """Returns what is known of a candidate; its score alone where no island's pool has more."""
-        pools = (island.pool.get(candidate) for island in self.islands)
+        """Returns what is known of a candidate; its score alone where nobody has more."""
+        pools = (*(island.pool.get(candidate) for island in self.islands), self._initials.get(candidate))
         bare = Member(id=candidate, score=self._score[candidate], violation=self._violation.get(candidate, 0.0))
         return next((member for member in pools if member is not None), bare)
 
@@ -536,20 +539,20 @@ class Search:
         same = {name: getattr(known, name) for name in ("vector", "objectives", "features", "size", "violation")}
         scored = self._score[candidate] == self._score[candidate]
         homes = [island for island in self.islands if scored and island.remove(old)]
-        if not scored and self._island[candidate] >= 0:
+        if not homes and self._island[candidate] >= 0:  # failed before, or a reset had cleared it
             homes = [self.islands[self._island[candidate]]]
         self._thresholds.observe(data.get("stage_scores", {}))
-        if data["status"] == Status.OK:
-            member = self._known(candidate, {**same, **data})
+        member = self._known(candidate, {**same, **data}) if data["status"] == Status.OK else None
+        if member is None:
+            self._score[candidate] = float("nan")
+        else:
             for island in homes:
                 island.add(member)
-            if self._best is None or member.key < self._best:
-                self._best = member.key
-        else:
-            self._score[candidate] = float("nan")
-        if self._best == old and old != self.key(candidate):
-            ok = (c for c in range(1, self.size + 1) if self._score[c] == self._score[c])
-            self._best = min((self.key(c) for c in ok), default=None)
+        for island in self.islands:
+            island.judged_anew(candidate, ok=member is not None)
+        if candidate in self._initials:
+            self._initials[candidate] = member
+        self._best = min(filter(None, (island.best() for island in self.islands)), default=None)
 
 
 def request_data(request: ProposalRequest) -> dict[str, Any]:

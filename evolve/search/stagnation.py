@@ -18,7 +18,7 @@ class Stagnation:
     `tune`: the constants of the best of each island are tuned further, where any candidate had some to tune; not in ordered
     runs, where it would matter when a result arrives. `explore`: the strongest model is asked `ideas` times for
     another way than what was tried, each time from the best. `formulation`: the weakest island begins anew from an initial
-    program of which no island has a member any more. What has nothing to do is passed over.
+    program from which the best of no island descends. What has nothing to do is passed over.
     """
 
     after: int = 50

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,9 +67,9 @@ async def test_the_truly_best_wins_where_there_is_no_noise(values, evaluations):
         return found
 
     await final.hold(measure, range(1, len(values) + 1), evaluations)
-    assert values[final.winner(rows) - 1] == max(values)
-    rounds = max(1, int(np.ceil(np.log2(len(values)))))
-    assert len(rows) <= max(evaluations, 2 * len(values) + rounds)
+    assert len(rows) <= evaluations
+    if evaluations >= 2 * len(values):
+        assert values[final.winner(rows) - 1] == max(values)
 
 
 async def test_who_fails_is_out_and_nobody_wins_where_all_do():
@@ -91,7 +90,7 @@ async def test_who_fails_is_out_and_nobody_wins_where_all_do():
 def test_the_final_has_a_twentieth_of_the_evaluations():
     budget = Budget(evaluations=200)
     assert final.searching(budget).evaluations == 190 and final.share(190, budget) == 10
-    assert final.share(190, Budget(candidates=9)) == 10
+    assert final.share(190, Budget(candidates=9)) == 16 and final.share(1900, Budget(candidates=9)) == 100
 
 
 class Lucky(Judging):

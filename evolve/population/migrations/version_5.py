@@ -28,6 +28,7 @@ def upgrade(op: Operations) -> None:
         sa.Column("run_id", sa.String, primary_key=True),
         sa.Column("candidate", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("revision", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("stage", sa.String, nullable=False),
         sa.Column("vector", sa.JSON, nullable=False),
         sa.Column("status", sa.String, nullable=False),
