@@ -17,6 +17,8 @@ import pytest
 from evolve.cli import dispatch
 from tests.command import SCRIPT, environment, evolve
 
+pytestmark = pytest.mark.integration
+
 EVALUATOR = """
 import os
 from evolve.problem import Instance, Invalid

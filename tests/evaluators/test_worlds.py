@@ -30,10 +30,11 @@ from tests.runner.driving import Case
 Run = Callable[..., Awaitable[StageOutcome]]
 Make = Callable[..., Problem]
 
+pytestmark = pytest.mark.integration
 asynchronous = pytest.mark.asyncio(loop_scope="session")
 ROOT = Path(__file__).parents[2]
 PRIMES = Path(__file__).parent / "worlds" / "primes"
-LEVELS = ["strict", *(pytest.param(level, marks=pytest.mark.integration) for level in ("guarded", "bare"))]
+LEVELS = ["strict", "guarded", "bare"]
 needs_cpp = pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
 
 
@@ -250,7 +251,6 @@ def cpp(problem: Problem, block: str) -> str:
 
 @asynchronous
 @needs_cpp
-@pytest.mark.integration
 async def test_cpp(run: Run, primes: Problem) -> None:
     outcome = await run(primes)
     assert says(outcome, Status.OK) and outcome.score == 1.0
@@ -258,7 +258,6 @@ async def test_cpp(run: Run, primes: Problem) -> None:
 
 @asynchronous
 @needs_cpp
-@pytest.mark.integration
 @pytest.mark.parametrize("name", CPP)
 async def test_what_failing_cpp_comes_to(run: Run, primes: Problem, name: str) -> None:
     block, status, pattern = CPP[name]
@@ -308,7 +307,6 @@ async def test_no_candidate_reaches_the_store_of_builds(run: Run, make: Make, ca
 
 @asynchronous
 @needs_cpp
-@pytest.mark.integration
 async def test_an_extension_module_is_built_and_imported(run: Run, make: Make) -> None:
     yaml = "entry: f\nedit: [seven.c, initial.py]\nbuild: {run: [g++, -shared, -fPIC, -o, seven.so, seven.c]}"
     text = "import ctypes\ndef f():\n    return ctypes.CDLL('./seven.so').seven()"
@@ -551,7 +549,6 @@ async def test_a_failing_reference_is_the_evaluators_fault(run: Run, make: Make)
 
 
 @needs_cpp
-@pytest.mark.integration
 async def test_a_run_on_cpp(primes: Problem, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     blocks = [*(CPP[name][0] for name in ("syntax", "segfault", "wrong")), "long count = n == 10 ? 4 : 168;"]
@@ -569,7 +566,6 @@ async def test_a_run_on_cpp(primes: Problem, cache: Path, tmp_path: Path, monkey
 
 
 @needs_cpp
-@pytest.mark.integration
 def test_check_tells_of_a_failed_build(tmp_path: Path, cache: Path) -> None:
     shutil.copytree(PRIMES, tmp_path / "primes")
     (tmp_path / "bad.cpp").write_text("int main() { return x; }")
@@ -578,7 +574,6 @@ def test_check_tells_of_a_failed_build(tmp_path: Path, cache: Path) -> None:
     assert "ok" in evolve("check", "primes", cwd=tmp_path, XDG_CACHE_HOME=str(cache)).stdout
 
 
-@pytest.mark.integration
 def test_check_of_a_prompt(make: Make, tmp_path: Path) -> None:
     problem = make("entry: text", "def score(instance, output): return float(len(output))", "initial.md", "Ask.")
     assert "score 4" in evolve("check", str(problem.path), cwd=tmp_path).stdout
