@@ -78,9 +78,6 @@ class Worker:
         self._scorer = scorer
         return scorer
 
-    def close(self) -> None:
-        self._zygote.close()
-
 
 def tried(wanted: str) -> tuple[str, dict[str, str]]:
     """Returns the best level that works here, of `auto` or the one wanted, and why each better one does not."""
@@ -112,10 +109,9 @@ def serve(channel: wire.Channel, wanted: str) -> None:
         while True:
             job = pickle.loads(channel.receive())
             _report(channel, job, worker.run(job, lambda: channel.send(["began"])))
-    except wire.Closed:
-        pass
-    finally:
-        worker.close()
+    except wire.Closed:  # the runner is dead, and this process about to be killed: its zygote ends what it may leave
+        tree.remove(os.environ["HOME"])
+        os._exit(0)
 
 
 def _asked(channel: wire.Channel, question: Mapping[str, Any]) -> Any:

@@ -22,7 +22,7 @@ from . import session, tree, wire
 from .guard import Guard
 
 PACKET = 1 << 18
-EXITING = 0x4  # a flag in /proc/PID/stat (PF_EXITING)
+ENDING_S = 10.0  # for the end of a worker whose channel has closed
 
 
 class Zygote:
@@ -41,7 +41,7 @@ class Zygote:
         try:
             self._answer()
         finally:
-            signal.set_wakeup_fd(-1)  # SIGTERM may come after this object is gone
+            signal.set_wakeup_fd(-1)  # a signal may come after this object is gone
             if self._guard:
                 if self._child:
                     self._guard.end(self._child)
@@ -90,14 +90,15 @@ class Zygote:
             importlib.import_module("numpy.random")  # which is made ready for each candidate alike
         gc.collect()
         gc.freeze()
-        self._defer_sigterm()
+        self._defer_ends()
         self._send("ready")
 
-    def _defer_sigterm(self) -> None:
-        """Makes SIGTERM (the worker died) a thing to read, lest it interrupt the end of a candidate's tree."""
+    def _defer_ends(self) -> None:
+        """Makes the word that it is to end a thing to read, lest it interrupt the end of a candidate's tree."""
         self._term[1].setblocking(False)
         signal.set_wakeup_fd(self._term[1].fileno())
-        signal.signal(signal.SIGTERM, lambda *_: tree.terminations.append(1))
+        for number in tree.ENDS:
+            signal.signal(number, lambda number, _: tree.terminations.append(number))
 
     def _spawn(self, descriptors: list[int], serial: int, limits: dict[str, int], scratch: str, fresh: bool) -> None:
         assert self._guard is not None
@@ -127,7 +128,7 @@ class Zygote:
 def main() -> None:
     """Serves on the descriptor that is the first argument; the second is the process id of the worker."""
     number, parent = map(int, sys.argv[1:])
-    tree.die_with_parent(parent, signal.SIGTERM)
+    tree.die_with_parent(parent, tree.ORPHANED)
     del sys.argv[1:]
     home = os.environ["HOME"]
     try:
@@ -138,22 +139,11 @@ def main() -> None:
 
 
 def _orphaned(parent: int) -> bool:
-    """Says whether the worker is dead: its channel closes a moment earlier; SIGTERM tells its end, and its wish."""
-    until = time.monotonic() + 1.0
-    while os.getppid() == parent and time.monotonic() < until:
-        if tree.terminations and not _is_ending(parent):
-            break
+    """Says whether the worker is dead: its channel closes a moment before. One that lives says SIGTERM."""
+    until = time.monotonic() + ENDING_S
+    while signal.SIGTERM not in tree.terminations and os.getppid() == parent and time.monotonic() < until:
         time.sleep(0.002)
     return os.getppid() not in (0, parent)
-
-
-def _is_ending(process: int) -> bool:
-    """Says whether a process is on its way out: its death is told when its first thread ends, others may still be ending."""
-    try:
-        with open(f"/proc/{process}/stat", encoding="ascii", errors="replace") as file:
-            return bool(int(file.read().rpartition(")")[2].split()[6]) & EXITING)
-    except OSError:
-        return True
 
 
 def _remove_home(home: str) -> None:

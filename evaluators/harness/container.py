@@ -24,7 +24,7 @@ LIBRARY = "/library"
 SCRATCH_MB, SCRATCH_FILES = 256, 10_000
 DEVICES = ("null", "zero", "full", "random", "urandom")
 ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime")
-NAMESPACES = kernel.NEWUSER | kernel.NEWNS | kernel.NEWNET | kernel.NEWIPC | kernel.NEWUTS | kernel.NEWPID
+NAMESPACES = kernel.NEWUSER | kernel.NEWNET | kernel.NEWIPC | kernel.NEWUTS | kernel.NEWPID
 LIMITS = kernel.NOSUID | kernel.NODEV
 
 
@@ -53,6 +53,7 @@ class Container:
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         try:
+            kernel.unshare(kernel.NEWNS)  # here: the one outside still has to find a dead worker's folder
             namespace = os.open("/proc/self/ns/pid", os.O_RDONLY)
             container = cls(plan["uid"], namespace, build(plan))
         except BaseException as error:  # noqa: BLE001 the process's edge: told to the one outside
@@ -88,18 +89,19 @@ def _read(descriptor: int) -> str:
 def _wait(pid: int) -> NoReturn:
     """Ends with the container's first process, and ends it when told to end."""
 
-    def end(*_: object) -> None:
-        tree.terminations.append(1)
+    def end(number: int, _: object) -> None:
+        tree.terminations.append(number)
         tree.kill([pid])
 
-    signal.signal(signal.SIGTERM, end)
+    for number in tree.ENDS:
+        signal.signal(number, end)
     os.closerange(3, 4096)
     os.waitpid(pid, 0)
     raise SystemExit(0)
 
 
 def _new_namespaces() -> None:
-    """Unshares everything; ids stay what they are outside (root's all, a user's own)."""
+    """Unshares all but the mounts; ids stay what they are outside (root's all, a user's own)."""
     uid, gid = os.geteuid(), os.getegid()
     if uid:
         kernel.unshare(NAMESPACES)

@@ -36,7 +36,7 @@ def become_candidate(
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.dup2(channel, CHANNEL_FD, inheritable=fresh)  # whatever had that number here belongs to the zygote
-        for number in (signal.SIGXFSZ, signal.SIGTERM):
+        for number in (signal.SIGXFSZ, *tree.ENDS):
             signal.signal(number, signal.SIG_DFL)
         os.chdir(scratch)
         os.environ.update(HOME=scratch, TMPDIR=scratch)

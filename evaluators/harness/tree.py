@@ -18,8 +18,10 @@ from pathlib import Path
 
 from . import kernel
 
+ORPHANED = signal.SIGUSR1  # a worker's death; its wish that a zygote should end is SIGTERM
+ENDS = (signal.SIGTERM, ORPHANED)
 terminations: list[int] = []
-"""Holds something once SIGTERM has come, where that is only noted."""
+"""Holds which of these have come, where that is only noted."""
 
 
 def die_with_parent(parent: int, signum: int = signal.SIGKILL) -> None:

@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from evaluators import Pool, StageJob
+from evaluators.harness import tree
 from evolve.problem import Problem
 from evolve.types import StageOutcome, Status
+from tests.levels import granted
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 Run = Callable[..., Awaitable[StageOutcome]]
@@ -335,6 +337,32 @@ def f():
     os.kill(worker, signal.SIGKILL)
     assert (await task).score == 7
     assert gone(int(daemon.read_text()))
+
+
+@pytest.mark.parametrize("level", ["strict", "guarded"])
+async def test_no_folder_of_a_killed_runner_stays(level: str, make_problem: Make, tmp_path: Path) -> None:
+    if not granted(level):
+        pytest.skip(f"the kernel grants nobody here what {level} is made of")
+    program = f"""
+import asyncio, evaluators, sys
+from evolve.problem import load_problem
+async def main():
+    cascade = evaluators.local(1, {level!r})
+    await cascade.start()
+    await cascade.evaluate(load_problem({str(make_problem().path)!r}), {{"initial.py": "def f(): return 7"}})
+    print("ready", flush=True)
+    sys.stdin.read()
+asyncio.run(main())
+"""
+    (home := tmp_path / "t").mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": str(home)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", program], env=environment, **pipes) as runner:
+        assert runner.stdout.readline() == b"ready\n" and os.listdir(home)
+        processes = tree.descendants(runner.pid)
+        runner.kill()
+    assert len(processes) >= 2 and all(gone(process) for process in processes)
+    assert not os.listdir(home)
 
 
 async def test_nothing_outlives_a_killed_runner(make_problem: Make, tmp_path: Path) -> None:
