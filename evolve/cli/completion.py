@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 VERBS = (
-    "run", "resume", "rescore", "runs", "status", "best", "show", "lineage", "diff", "compare", "export", "steer", "problems",
-    "check", "prompt", "try", "answer", "upgrade", "completion",
+    "run", "resume", "rescore", "runs", "status", "best", "verify", "show", "lineage", "diff", "compare", "export", "steer",
+    "problems", "check", "prompt", "try", "answer", "upgrade", "completion",
 )  # fmt: skip
 OF_RUN = (
-    "resume", "rescore", "status", "best", "show", "lineage", "diff", "compare", "export", "prompt", "steer", "try", "upgrade",
+    "resume", "rescore", "status", "best", "verify", "show", "lineage", "diff", "compare", "export", "prompt", "steer", "try",
+    "upgrade",
 )  # fmt: skip
 
 SCRIPTS = {
