@@ -1,6 +1,6 @@
 """gpu_grayscale: what needs no GPU. The kernels, ours and candidates', are compiled by g++ and run thread by thread on the CPU.
 
-No test here has run on a GPU: of host.py's `Device` (driver and NVRTC) nothing is covered.
+No test here has run on a GPU: of host.py's `Device` (the driver) nothing is covered.
 """
 
 import contextlib
@@ -427,3 +427,20 @@ def test_kernels_compile_for_a_gpu(tmp_path, source):
     command = ["nvcc", "-arch=sm_80", "-cubin", "-o", "kernel.cubin", "kernel.cu"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def has_nvrtc() -> bool:
+    try:
+        host.nvrtc()
+    except RuntimeError:
+        return False
+    return True
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(not has_nvrtc(), reason="needs NVRTC")
+def test_nvrtc_compiles_and_tells_what_is_wrong():
+    for source in (KERNEL, host.KERNELS):
+        assert host.compiled(source, "sm_80").startswith(b"\x7fELF")
+    with pytest.raises(ValueError, match=r"does not compile:\nkernel.cu.*error: expected"):
+        host.compiled(edited("pixels; ++i", "pixels ++i"), "sm_80")
