@@ -211,7 +211,7 @@ async def tried(run, code, stage=SMALL):
 async def test_initial_program_scores_within_its_range(run):
     outcome = await run(load_problem("algorithm_speed"))
     assert outcome.status is Status.OK, outcome.feedback
-    assert 0.2 < outcome.metrics["speedup"] < 4.0  # 0.8 on a quiet machine
+    assert 0.2 < outcome.metrics["speedup"] < 4.0  # 0.57 to 0.77 was measured
     assert len(outcome.instances) == 2
 
 
