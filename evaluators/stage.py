@@ -17,6 +17,7 @@ from evaluators.lm import BadQuestion, Lm
 from evaluators.pool import StageJob
 from evaluators.sandbox import Built, Clock, Failure, Sandbox, Zygote
 from evaluators.scoring import Scorer, mean
+from evaluators.watch import clock_s
 from evolve.errors import EvaluatorError
 from evolve.problem import TEXT, Instance, Invalid, Result
 from evolve.types import Files, StageOutcome, Status, worst
@@ -31,7 +32,8 @@ class CandidateProxy:
     `files` and `text` (the file that changes, or the first of several) are what the candidate is. `restart()` ends its
     process: the next call is the first of a new one. In a block `with candidate.replaced(files)` the calls go to another
     program, such as a reference, in processes of its own; what goes wrong there is evaluator.py's fault. `ready()` starts
-    the process and loads it, which the next call does otherwise. `evaluators.timing` uses these.
+    the process and loads it, which the next call does otherwise; `cpu_s()` is what its processes that are there have used.
+    `evaluators.timing` uses these.
     """
 
     def __init__(self, run: StageRun, call: Callable[..., Any], services: Mapping[str, wire.Service]):
@@ -42,6 +44,7 @@ class CandidateProxy:
         self.restart = run.restart
         self.replaced = run.replaced
         self.ready = run.ready
+        self.cpu_s = run.cpu_s
         self.is_python = run.is_python
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
@@ -177,6 +180,9 @@ class StageRun:
 
     def ready(self) -> None:
         self._open()
+
+    def cpu_s(self) -> float:
+        return sum(map(clock_s, self._zygote.pids()))
 
     def _failure(self) -> Failure | None:
         return self._fallen or (self._sandbox.failure if self._sandbox is not None else None)

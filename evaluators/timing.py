@@ -3,7 +3,7 @@
 Each repeat has a fresh process and is one call: from the sending of its input until its whole output is here, less the
 same for an empty function (none of a command: its start counts). A reference takes turns with the candidate, so that
 what slows the machine slows both. Does not cover: what the candidate computes while its module is loaded, which is
-before the call; its machine's caches and clock rates.
+before the call; its machine's caches and clock rates; in `cpus`, processes that it starts and that end within a call.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ EMPTY = "def {name}(*args, **kwargs):\n    return None\n"
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """Seconds of each repeat, and what each returned; `reference_s` is empty without a reference."""
+    """Seconds of each repeat, what each returned, how many CPUs it kept busy; `reference_s` is empty without a reference."""
 
     seconds: list[float]
     outputs: list[Any]
     reference_s: list[float]
+    cpus: list[float]
 
     @property
     def speedup(self) -> float:
@@ -35,16 +36,19 @@ class Timed:
 
 def timed(candidate: CandidateProxy, name: str, *args: Any, repeats: int = 5, reference: Files | None = None) -> Timed:
     """Returns how long the candidate takes to answer one call, and the reference that is given as its files."""
-    result = Timed([], [], [])
+    result = Timed([], [], [], [])
     empty_s = _empty_s(candidate, name, args) if candidate.is_python else 0.0
     for _ in range(repeats):
         if reference is not None:
             with candidate.replaced(reference):
                 result.reference_s.append(max(0.0, _called(candidate, name, args)[0] - empty_s))
         candidate.restart()
+        candidate.ready()
+        used_s = candidate.cpu_s()
         seconds, output = _called(candidate, name, args)
         result.seconds.append(max(0.0, seconds - empty_s))
         result.outputs.append(output)
+        result.cpus.append((candidate.cpu_s() - used_s) / seconds)
     return result
 
 

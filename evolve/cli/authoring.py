@@ -73,12 +73,12 @@ def described(problem: Problem) -> dict[str, Any]:
 
 
 def check(arguments: argparse.Namespace) -> int:
-    setup = _setup(arguments.problem, arguments.words)
+    setup, missing = _here(_setup(arguments.problem, arguments.words))
     files = _candidate_files(setup.problem, arguments.candidate)
     if arguments.stage not in (None, *(stage.name for stage in setup.problem.stages)):
         names = ", ".join(stage.name for stage in setup.problem.stages)
         raise UsageError(f"--stage {arguments.stage}: {setup.problem.name} has the stages {names}")
-    if missing := setup.evaluator.missing(setup.problem):
+    if missing:
         evaluation = Evaluation(status=Status.SKIPPED, feedback=f"needs {', '.join(missing)}, not found here")
     elif arguments.debug:
         evaluation = _debugged(setup.problem, files, arguments)
@@ -102,6 +102,18 @@ def _setup(problem: str, words: list[str]) -> Setup:
         if word.split(".")[0] not in (*config.FREE, "evaluator"):
             raise UsageError(f"{word}: check takes param.NAME=VALUE, stage.NAME.KEY=VALUE and evaluator.KEY=VALUE")
     return config.build(config.compose([f"problem={find_problem(problem)}", "evaluator.workers=1", *words]))
+
+
+def _here(setup: Setup) -> tuple[Setup, list[str]]:
+    """Returns what runs a problem as far as this machine can, and what it lacks for the first stage.
+
+    Without a GPU the stages that need none run, in the local pool, and the first that does ends as skipped.
+    """
+    missing = setup.evaluator.missing(setup.problem)
+    if missing != ["gpu"] or setup.problem.stages[0].profile == "gpu":
+        return setup, missing
+    leaf = setup.config["evaluator"]
+    return config.build({**setup.config, "evaluator": {**leaf, **({"gpu": False} if "gpu" in leaf else {})}}), []
 
 
 def _candidate_files(problem: Problem, path: str | None) -> Files:
@@ -257,7 +269,7 @@ def prompt(arguments: argparse.Namespace) -> int:
         except ProblemError:
             raise error from None
         words = [f"problem={find_problem(arguments.subject)}", "evaluator.workers=1", *arguments.words]
-        made = asyncio.run(_first_prompt(config.build(config.compose(words))))
+        made = asyncio.run(_first_prompt(_here(config.build(config.compose(words)))[0]))
     counts = [(name, tokens(text)) for name, text in (("system", made.system), *made.blocks)]
     if arguments.json:
         blocks = [{"name": name, "tokens": count} for name, count in counts]
@@ -269,12 +281,14 @@ def prompt(arguments: argparse.Namespace) -> int:
 
 
 async def _first_prompt(setup: Setup) -> Prompt:
-    """Returns the prompt of a new run's first proposal; the initial program is evaluated for it."""
+    """Returns the prompt of a new run's first proposal; the initial program is evaluated for it, as far as that can be here."""
     search = Search(**setup.search_settings)
     if not setup.problem.initials:
         return _built(setup, search, {})
     files = setup.problem.initials[0]
     evaluation = await _sandboxed(setup, files)
+    if evaluation.status is Status.SKIPPED and evaluation.stages[1:]:
+        evaluation = Evaluation.of(evaluation.stages[-2:-1])
     first = search.add("initial", range(0, len(search.islands), len(setup.problem.initials)))
     search.tell(first, evaluation.status, evaluation.score, {})
     if search.best is None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from evaluators import gpu
 from evolve.cli import dispatch
 from evolve.cli.authoring import described
 from evolve.problem import load_problem
@@ -72,6 +73,20 @@ def test_what_needs_more_than_is_here_is_skipped_and_never_run(
     assert not Path("r").exists()
     about = described(load_problem("./mine"))
     assert (about["runs_here"], about["missing"]) == (False, ["no-such-compiler"])
+
+
+@pytest.mark.skipif(bool(gpu.devices()), reason="this machine has a GPU")
+def test_without_a_gpu_the_stages_that_need_none_are_checked_and_shown(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "problem.yaml").write_text("stages: {quick: {}, main: {profile: gpu}}\n")
+    found = json.loads(shown(["check", "./mine", "--json"], capsys))
+    assert (found["status"], [stage["status"] for stage in found["stages"]]) == ("skipped", ["ok", "skipped"])
+    assert "needs a GPU" in found["feedback"]
+    value = found["stages"][0]["metrics"]["score"]
+    assert f"score = {value:g}" in json.loads(shown(["prompt", "./mine", "--json"], capsys))["user"]
+    assert dispatch(["run", "problem=./mine", "run_dir=r"]) == 1
+    assert "problem=mine: needs gpu, not found here" in capsys.readouterr().err
 
 
 def test_a_run_says_how_it_isolates_and_what_the_hold_out_came_to(

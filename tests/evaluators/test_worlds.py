@@ -8,9 +8,11 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import cycle
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import pytest_asyncio
@@ -18,6 +20,7 @@ import pytest_asyncio
 from evaluators import Cascade, LocalPool, Pool, StageJob
 from evaluators.build import BuildStore
 from evaluators.gpu import Gpu, chosen, devices, nodes, visible
+from evaluators.watch import clock_s
 from evolve.errors import EvolveError
 from evolve.llm.scripted import Scripted
 from evolve.problem import Problem, load_problem
@@ -527,6 +530,7 @@ def drive(instance, candidate):
     return timed(candidate, "f", list(range(1000)), repeats=3, reference=REFERENCE)
 def score(instance, found):
     assert len(found.seconds) == len(found.reference_s) == 3
+    assert all(0 < cpus < 0.9 for cpus in found.cpus), found.cpus
     return Result({"score": found.speedup}, feedback=repr([output[-1] for output in found.outputs]))
 """
 SLOW = "import time\nn = 0\ndef f(x):\n    global n\n    n += 1\n    time.sleep(0.01 / n)\n    return x + [n]"
@@ -538,6 +542,21 @@ async def test_candidate_and_reference_are_timed_in_fresh_processes(run: Run, ma
     assert says(outcome, Status.OK, r"^\[1, 1, 1\]$")
     assert 1 < (outcome.score or 0) < 5.5
     assert says(await run(problem, "def f(x):\n    1 / 0"), Status.CRASH, "ZeroDivision")
+
+
+def test_cpu_seconds_are_those_of_all_threads_of_a_process() -> None:
+    def work() -> None:
+        while time.thread_time() < 0.05:
+            pass
+
+    before = clock_s(os.getpid())
+    threads = [Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert clock_s(os.getpid()) - before >= 0.1
+    assert clock_s(2**22 + 1) == 0.0  # there is no such process
 
 
 async def test_a_failing_reference_is_the_evaluators_fault(run: Run, make: Make) -> None:
