@@ -128,6 +128,8 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--to", choices=["jsonl"], default="jsonl")
     export.add_argument("--no-measured", action="store_true", help="leave out what differs between equal runs")
     _verb(verbs, "problems", "list the problems", json=True, module="authoring")
+    new = _verb(verbs, "new", "write a problem that works, to be changed into your own", module="authoring")
+    new.add_argument("folder", metavar="DIR", help="a folder that is not there yet, or empty")
     check = _verb(
         verbs,
         "check",
