@@ -137,7 +137,7 @@ def _hidden(problem: Problem) -> Iterator[str]:
         found += [f"{packages}/{name}" for name in OURS]  # another interpreter may have an Evolve of its own
         scorers = [*glob.glob(f"{packages}/*/evaluator.py"), *glob.glob(f"{packages}/*/*/evaluator.py")]
         found += filter(_is_problem, map(os.path.dirname, scorers))
-    found += [str(one.package) for one in installed()]
+    found += [str(one.package) for one in installed() if one.package]
     return _outermost(found)
 
 

@@ -270,11 +270,12 @@ class Installed(NamedTuple):
     """What an installed package adds by an entry point, which names the package whose folder is a problem or holds some.
 
     `package` is the folder that no candidate may read: the whole top-level package, or `folder` in a namespace package.
+    Both are None where there is no such package.
     """
 
     entry_point: str
-    package: Path
-    folder: Path
+    package: Path | None = None
+    folder: Path | None = None
 
 
 def installed() -> list[Installed]:
@@ -283,11 +284,12 @@ def installed() -> list[Installed]:
     for point in metadata.entry_points(group=ENTRY_POINTS):
         top, *inner = point.module.split(".")
         spec = util.find_spec(top)
-        for place in (spec and spec.submodule_search_locations) or ():
-            folder = Path(place, *inner)
-            found.append(
-                Installed(f"{point.name} = {point.value}", Path(place) if spec and spec.origin else folder, folder)
-            )
+        places = [Path(place) for place in (spec and spec.submodule_search_locations) or ()]
+        one = Installed(f"{point.name} = {point.value}")
+        if place := next((place for place in places if place.joinpath(*inner).is_dir()), None):
+            folder = place.joinpath(*inner)
+            one = one._replace(package=place if spec and spec.origin else folder, folder=folder)
+        found.append(one)
     return found
 
 
@@ -300,7 +302,7 @@ def problem_folders(holder: Path) -> list[Path]:
 
 def known_problems() -> list[Path]:
     """Returns the folders of all problems that have a name: the bundled ones, then those of installed packages."""
-    holders = dict.fromkeys([bundled_root(), *(one.folder for one in installed())])
+    holders = dict.fromkeys([bundled_root(), *(one.folder for one in installed() if one.folder)])
     return [folder for holder in holders for folder in problem_folders(holder)]
 
 

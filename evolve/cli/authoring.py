@@ -53,11 +53,12 @@ console = Console(highlight=False, soft_wrap=True, emoji=False)
 
 def problems(arguments: argparse.Namespace) -> int:
     found = [_listed(folder) for folder in known_problems()]
-    empty = [one for one in installed() if not problem_folders(one.folder)]
-    found += [
-        _broken(one.entry_point, one.folder, "its folder holds no problem (a folder with evaluator.py)")
-        for one in empty
-    ]
+    for one in installed():
+        if not (one.folder and problem_folders(one.folder)):
+            reason = (
+                "entry point evolve.problems: names no package that is installed and holds a folder with evaluator.py"
+            )
+            found.append(_broken(one.entry_point, one.folder or "", reason))
     if arguments.json:
         return show_json({"problems": found})
     for entry in found:
@@ -75,7 +76,7 @@ def _listed(folder: Path) -> dict[str, Any]:
         return _broken(folder.name, folder, str(error))
 
 
-def _broken(name: str, folder: Path, reason: str) -> dict[str, Any]:
+def _broken(name: str, folder: Path | str, reason: str) -> dict[str, Any]:
     unknown: dict[str, Any] = {"about": "", "kind": "", "objectives": {}, "language": ""}
     return {"name": name, **unknown, "path": str(folder), "runs_here": False, "missing": [], "reason": reason}
 
@@ -141,7 +142,7 @@ def check(arguments: argparse.Namespace) -> int:
     else:
         evaluation, advised = asyncio.run(_advised(setup, files, arguments))
     passed = evaluation.status in (Status.OK, Status.SKIPPED)
-    found = _checked(evaluation) | {"advice": advised}
+    found = _checked(evaluation, advised)
     if arguments.debug:
         found["unverified"] = True
     elif not passed:
@@ -194,11 +195,11 @@ async def _sandboxed(setup: Setup, files: Files) -> Evaluation:
         return await _evaluate(evaluator, setup.problem, files, None)
 
 
-async def _advised(setup: Setup, files: Files, arguments: argparse.Namespace) -> tuple[Evaluation, list[str]]:
+async def _advised(setup: Setup, files: Files, arguments: argparse.Namespace | None) -> tuple[Evaluation, list[str]]:
     """Evaluates in the sandbox; where the whole problem is checked as it is, with the advice on it."""
     async with _started(setup) as evaluator:
         found = await _evaluate(evaluator, setup.problem, files, arguments)
-        if arguments.candidate is not None or _chosen(arguments) != [None] * 3:
+        if arguments is not None and (arguments.candidate is not None or _chosen(arguments) != [None] * 3):
             return found, []
         measure = partial(evaluator.measure, setup.problem, **FACTS)
         return found, await advice(setup.problem, files, found, measure)
@@ -278,7 +279,16 @@ def _failed_instance(instances: Sequence[Mapping[str, Any]]) -> str | None:
     return None
 
 
-def _checked(evaluation: Evaluation) -> dict[str, Any]:
+def examined(problem: str) -> dict[str, Any]:
+    """Returns what `check --json` says of a problem as it is; of its status alone where nothing can be evaluated here."""
+    setup = _setup(problem, [])
+    missing = setup.evaluator.missing(setup.problem)
+    if missing or not setup.problem.initials:
+        return {"status": Status.SKIPPED.value, "feedback": f"needs {', '.join(missing) or 'an initial program'}"}
+    return _checked(*asyncio.run(_advised(setup, setup.problem.initials[0], None)))
+
+
+def _checked(evaluation: Evaluation, advised: Sequence[str]) -> dict[str, Any]:
     return {
         "status": evaluation.status.value,
         **{name: getattr(evaluation, name) for name in ("score", "stderr", "n", "metrics", "feedback")},
@@ -294,6 +304,7 @@ def _checked(evaluation: Evaluation) -> dict[str, Any]:
             }
             for outcome in evaluation.stages
         ],
+        "advice": list(advised),
     }
 
 
