@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -29,7 +30,10 @@ def test_the_tutorial_as_it_is_written(tmp_path: Path) -> None:
             file = tmp_path / text.partition("\n")[0].removeprefix("# ")
             file.parent.mkdir(exist_ok=True)
             file.write_text(text)
-    assert "advice" not in typed("evolve check spread", tmp_path)
+    checked = json.loads(typed("evolve check spread --json", tmp_path))
+    best = json.loads(typed("evolve best runs/spread --json", tmp_path))
+    assert checked["advice"] == [] and round(checked["metrics"]["distance"], 3) == 0.196
+    assert 0.196 < best["metrics"]["distance"] < 0.4213
 
 
 def typed(commands: str, cwd: Path) -> str:
