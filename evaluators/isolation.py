@@ -16,7 +16,7 @@ import msgpack
 from evaluators import gpu
 from evaluators.environment import PACKAGES, Interpreter, interpreter
 from evaluators.harness import landlock, seccomp
-from evolve.problem import Problem
+from evolve.problem import Problem, installed
 
 HARNESS = str(Path(__file__).resolve().parent / "harness")
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
@@ -137,6 +137,7 @@ def _hidden(problem: Problem) -> Iterator[str]:
         found += [f"{packages}/{name}" for name in OURS]  # another interpreter may have an Evolve of its own
         scorers = [*glob.glob(f"{packages}/*/evaluator.py"), *glob.glob(f"{packages}/*/*/evaluator.py")]
         found += filter(_is_problem, map(os.path.dirname, scorers))
+    found += [str(one.package) for one in installed() if one.package]
     return _outermost(found)
 
 

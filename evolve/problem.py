@@ -11,9 +11,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
-from importlib import resources
+from importlib import metadata, resources, util
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -21,6 +21,7 @@ from evolve.errors import ProblemError, UsageError
 from evolve.types import APART, Files
 
 BUNDLED = "problems"  # the package that ships problems; named here only, never imported
+ENTRY_POINTS = "evolve.problems"  # the group by which installed packages add theirs
 PASS_IF = r"(>=|<=|>|<) *(q\d{1,2}|-?\d+(?:\.\d*)?(?:e-?\d+)?)"
 LATER = {"incumbent"}
 TEXT = "text"  # the entry of a candidate that is read, not run
@@ -190,6 +191,7 @@ class Problem:
     initials: tuple[Files, ...]
     objectives: Mapping[str, int]
     stages: tuple[Stage, ...]
+    kind: str = ""  # in a word or two, for lists: construction, priority function, prompt
     known: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     params: Mapping[str, Any] = field(default_factory=dict)
     preload: tuple[str, ...] = ()
@@ -264,17 +266,62 @@ def bundled_root() -> Path:
     return Path(str(resources.files(BUNDLED)))
 
 
+class Installed(NamedTuple):
+    """What an installed package adds by an entry point, which names the package whose folder is a problem or holds some.
+
+    `package` is the folder that no candidate may read: the whole top-level package, or `folder` in a namespace package.
+    Both are None where there is no such package.
+    """
+
+    entry_point: str
+    package: Path | None = None
+    folder: Path | None = None
+
+
+def installed() -> list[Installed]:
+    """Returns what installed packages add, without importing any of it."""
+    found = []
+    for point in metadata.entry_points(group=ENTRY_POINTS):
+        top, *inner = point.module.split(".")
+        spec = util.find_spec(top)
+        places = [Path(place) for place in (spec and spec.submodule_search_locations) or ()]
+        one = Installed(f"{point.name} = {point.value}")
+        if place := next((place for place in places if place.joinpath(*inner).is_dir()), None):
+            folder = place.joinpath(*inner)
+            one = one._replace(package=place if spec and spec.origin else folder, folder=folder)
+        found.append(one)
+    return found
+
+
+def problem_folders(holder: Path) -> list[Path]:
+    """Returns the problems in a folder, sorted: itself, or those right in it whose names don't begin with an underscore."""
+    if (holder / "evaluator.py").is_file():
+        return [holder]
+    return sorted(path.parent for path in holder.glob("[!_]*/evaluator.py"))
+
+
+def known_problems() -> list[Path]:
+    """Returns the folders of all problems that have a name: the bundled ones, then those of installed packages."""
+    holders = dict.fromkeys([bundled_root(), *(one.folder for one in installed() if one.folder)])
+    return [folder for holder in holders for folder in problem_folders(holder)]
+
+
 def problem_names() -> list[str]:
-    """Returns the names of the bundled problems, sorted."""
-    return sorted(p.parent.name for p in bundled_root().glob("*/evaluator.py"))
+    """Returns the names of the bundled and the installed problems, sorted."""
+    return sorted({folder.name for folder in known_problems()})
 
 
 def find_problem(name: str) -> Path:
-    """Returns the folder of a bundled problem's name or of a path. Raises ProblemError with the nearest name."""
+    """Returns the folder of a problem's name or of a path. Raises UsageError with the nearest name, or where two have it."""
     folder = Path(name).expanduser()
     looks_like_path = "/" in name or name in (".", "..") or name.startswith("~")
-    if not looks_like_path and (bundled_root() / name / "evaluator.py").is_file():
-        return bundled_root() / name
+    named = [] if looks_like_path else [known for known in known_problems() if known.name == name]
+    if len(named) > 1:
+        raise UsageError(
+            f"problem={name}: {len(named)} problems have that name; give a folder: {', '.join(map(str, named))}"
+        )
+    if named:
+        return named[0]
     if folder.is_dir():
         _require((folder / "evaluator.py").is_file(), f"{folder}: no evaluator.py in this folder; a problem needs one")
         return folder.resolve()
@@ -304,6 +351,7 @@ KINDS: Mapping[str, tuple[Any, str]] = {
     "isolation": (str, "text"),
     "holdout": (dict, "{instances: 50}"),
     "tune": (dict, "{evaluations: 30, stage: NAME}"),
+    "kind": (str, "a word or two, like construction"),
 }
 SUFFIXES = (".py", ".cpp", ".cc", ".c", ".rs", ".go", ".js", ".ts", ".cu", ".jl", ".txt", ".md", ".f90", ".java")
 
@@ -346,6 +394,7 @@ def load_problem(
         initials=initials,
         objectives=_objectives(spec, where),
         stages=made,
+        kind=spec.get("kind") or "",
         known=_known_for(spec, merged, where),
         params=merged,
         preload=tuple(_list(spec.get("preload"))),

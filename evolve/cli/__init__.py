@@ -131,6 +131,8 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--to", choices=["jsonl"], default="jsonl")
     export.add_argument("--no-measured", action="store_true", help="leave out what differs between equal runs")
     _verb(verbs, "problems", "list the problems", json=True, module="authoring")
+    new = _verb(verbs, "new", "write a problem that works, to be changed into your own", module="authoring")
+    new.add_argument("folder", metavar="DIR", help="a folder that is not there yet, or empty")
     check = _verb(
         verbs,
         "check",
@@ -147,6 +149,16 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--stage", metavar="NAME", help="only this stage, once")
     check.add_argument("--instance", metavar="NAME", help="only this instance of the stage (default: the last stage)")
     check.add_argument("--replicate", metavar="N", type=int, help="the stage as replicate N draws it, from 0")
+    advise = _verb(
+        verbs,
+        "advise",
+        "have a language model look for what is weak in a problem",
+        json=True,
+        config_dir=True,
+        module="advising",
+    )
+    advise.add_argument("problem", metavar="PROBLEM", help="a name or a folder; nothing is written")
+    advise.add_argument("words", metavar="KEY=VALUE", nargs="*", help="llm=litellm llm.model=NAME, budget.usd=X")
     prompt = _verb(verbs, "prompt", "print the exact next prompt, calling nobody", json=True, module="authoring")
     prompt.add_argument("subject", metavar="PROBLEM|RUN")
     prompt.add_argument(

@@ -8,7 +8,7 @@ import fcntl
 import json
 import signal
 import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -34,18 +34,29 @@ def answer(arguments: argparse.Namespace) -> int:
     folder, words = Path(arguments.folder), list(arguments.words)
     if not folder.is_dir():
         raise RunError(f"{folder}: no such folder; start the run first: evolve run llm=spool llm.dir={folder} ...")
+    provider, usd = model(words, arguments.config_dir, "can't answer a folder")
+    with _locked(folder), suppress(asyncio.CancelledError):
+        asyncio.run(Service(folder, provider, usd).serve(arguments.once))
+    return 0
+
+
+def model(words: list[str], config_dirs: list[str], cannot: str) -> tuple[Provider, float | None]:
+    """Returns the language model that words choose, and `budget.usd`. Raises UsageError where it is none."""
     for word in words:
         if word.partition("=")[0] not in KEYS and not word.startswith("llm."):
             raise UsageError(f"{word}: not a key of this command; it takes llm=..., llm.* and budget.usd=X")
     chosen = next((word.partition("=")[2] for word in reversed(words) if word.startswith("llm=")), "offline")
     if chosen not in SERVES:
-        raise UsageError(
-            f"llm={chosen}: can't answer a folder; choose one of {', '.join(f'llm={name}' for name in SERVES)}"
-        )
-    composed = config.compose(words, arguments.config_dir)
-    with _locked(folder), suppress(asyncio.CancelledError):
-        asyncio.run(Service(folder, config.build_provider(composed), composed["budget"]["usd"]).serve(arguments.once))
-    return 0
+        raise UsageError(f"llm={chosen}: {cannot}; choose one of {', '.join(f'llm={name}' for name in SERVES)}")
+    composed = config.compose(words, config_dirs)
+    return config.build_provider(composed), composed["budget"]["usd"]
+
+
+async def start_priced(provider: Provider, usd: float | None) -> None:
+    """Starts a provider. Raises UsageError where there is a budget in dollars and no known price."""
+    await provider.start()
+    if usd is not None and provider.ceiling_usd(Prompt(system="", user="")) is None:
+        raise UsageError(f"budget.usd={usd:g}: {provider.model} has no known price; {PRICE}")
 
 
 @contextmanager
@@ -75,6 +86,17 @@ class Unwritten:
     def call_failed(self, call: int, error: str, seconds: float, reserved_usd: float | None = None) -> None: ...
 
 
+def unwritten_calls(
+    provider: Provider, name: str, usd: float | None, spent: Spent, say: Callable[[str], None]
+) -> Calls:
+    """Returns what makes calls outside a run, with a run's retries and its care for money."""
+    return Calls(
+        provider=provider, writer=Unwritten(name), budget=Budget(usd=usd), spent=spent,
+        meters={PROPOSE: Meter(provider.concurrency, time.monotonic)}, may_start=lambda: True, last_id=0, seed=0,
+        note=lambda kind, text: say(f"{kind}: {text}"), clock=time.monotonic,
+    )  # fmt: skip
+
+
 class Service:
     """Answers a folder's calls with a provider. `usd` bounds what all replies in the folder cost together."""
 
@@ -87,18 +109,12 @@ class Service:
         self._known: set[int] = set()
         self._answered, self._fault = 0, ""
         self._ending = asyncio.Event()
-        self._calls = Calls(
-            provider=provider, writer=Unwritten(f"{folder.resolve().name}/answer"), budget=Budget(usd=usd), spent=self._spent,
-            meters={PROPOSE: Meter(provider.concurrency, time.monotonic)}, may_start=lambda: True, last_id=0, seed=0,
-            note=lambda kind, text: _say(f"{kind}: {text}"), clock=time.monotonic,
-        )  # fmt: skip
+        self._calls = unwritten_calls(provider, f"{folder.resolve().name}/answer", usd, self._spent, _say)
         self._usd = usd
 
     async def serve(self, once: bool) -> None:
-        await self._provider.start()
         try:
-            if self._usd is not None and self._provider.ceiling_usd(Prompt(system="", user="")) is None:
-                raise UsageError(f"budget.usd={self._usd:g}: {self._provider.model} has no known price; {PRICE}")
+            await start_priced(self._provider, self._usd)
             with self._signals():
                 await self._loop(once)
         finally:

@@ -1,4 +1,4 @@
-"""The verbs for those who write problems: problems, check, prompt."""
+"""The verbs for those who write problems: problems, new, check, prompt."""
 
 from __future__ import annotations
 
@@ -9,21 +9,33 @@ import importlib
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from evolve import config
+from evolve.cli.advice import advice
 from evolve.cli.plain import plain, plain_all
 from evolve.cli.reading import measured, show_json
-from evolve.errors import ProblemError, RunError, UsageError
+from evolve.errors import EvolveError, ProblemError, RunError, UsageError
 from evolve.lineage import Run
-from evolve.problem import Problem, find_problem, load_problem, problem_names
+from evolve.problem import (
+    TEXT,
+    Problem,
+    bundled_root,
+    find_problem,
+    folder_files,
+    installed,
+    known_problems,
+    load_problem,
+    problem_folders,
+)
 from evolve.proposer import tokens
 from evolve.runner import confirm, launch, rundir
 from evolve.runner.asks import alone
@@ -33,40 +45,84 @@ from evolve.search import Search
 from evolve.search.thresholds import Thresholds, rules
 from evolve.types import Candidate, Evaluation, Files, Prompt, Status
 
+TEMPLATE = "_template"  # the folder among the bundled problems that `new` copies
 UNVERIFIED = "unverified: evaluator.py and the candidate run in this process, without a sandbox; no limit is enforced"
+FACTS: Mapping[str, Any] = {"candidate": 1, "draw_seed": 0, "serve": alone}  # of an evaluation outside a run
 console = Console(highlight=False, soft_wrap=True, emoji=False)
 
 
 def problems(arguments: argparse.Namespace) -> int:
-    found = [described(load_problem(name)) for name in problem_names()]
+    found = [_listed(folder) for folder in known_problems()]
+    for one in installed():
+        if not (one.folder and problem_folders(one.folder)):
+            reason = (
+                "entry point evolve.problems: names no package that is installed and holds a folder with evaluator.py"
+            )
+            found.append(_broken(one.entry_point, one.folder or "", reason))
     if arguments.json:
         return show_json({"problems": found})
     for entry in found:
-        console.print(f"[bold]{entry['name']}[/bold]  {entry['about']}")
-        directions = ", ".join(f"{direction} {name}" for name, direction in entry["objectives"].items())
-        here = f"; runs here: no (needs {', '.join(entry['missing'])})" if entry["missing"] else ""
-        line = f"    {directions}; stages {', '.join(entry['stages'])}; {entry['language']}{here}"
-        console.print(line, style="dim", markup=False)
+        console.print(plain(f"[bold]{escape(entry['name'])}[/bold]  {escape(entry['about'])}"))
+        facts = [entry["kind"], *(f"{direction} {name}" for name, direction in entry["objectives"].items())]
+        facts += [entry["language"], "" if entry["runs_here"] else f"runs here: no ({entry['reason']})"]
+        console.print(plain(f"    {'; '.join(filter(None, facts))}"), style="dim", markup=False)
     return 0
+
+
+def _listed(folder: Path) -> dict[str, Any]:
+    try:
+        return described(load_problem(str(folder)))
+    except EvolveError as error:
+        return _broken(folder.name, folder, str(error))
+
+
+def _broken(name: str, folder: Path | str, reason: str) -> dict[str, Any]:
+    unknown: dict[str, Any] = {"about": "", "kind": "", "objectives": {}, "language": ""}
+    return {"name": name, **unknown, "path": str(folder), "runs_here": False, "missing": [], "reason": reason}
 
 
 def described(problem: Problem) -> dict[str, Any]:
     """Returns what `evolve problems --json` says of one problem."""
     missing = _setup(str(problem.path), []).evaluator.missing(problem) if problem.requires else []
     about = next((line.strip("# ") for line in problem.description.splitlines() if line.strip("# ")), "")
+    suffix = problem.edit[0].rpartition(".")[2]
     return {
         "name": problem.name,
         "about": about,
+        "kind": problem.kind,
         "objectives": {name: "maximize" if sign > 0 else "minimize" for name, sign in problem.objectives.items()},
         "known": {name: entry["best"] for name, entry in problem.known.items()},
-        "language": "python" if problem.edit[0].endswith(".py") else problem.edit[0].rpartition(".")[2],
+        "language": "text" if problem.entry == TEXT else "python" if suffix == "py" else suffix,
         "entry": problem.entry,
         "stages": [stage.name for stage in problem.stages],
         "params": dict(problem.params),
         "path": str(problem.path),
         "runs_here": not missing,
         "missing": missing,
+        "reason": f"needs {', '.join(missing)}, not found here" if missing else "",
     }
+
+
+# ---------------------------------------------------------------- new
+
+
+def new(arguments: argparse.Namespace) -> int:
+    """Writes a problem that works as it is, with comments that say what to change."""
+    folder = Path(arguments.folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder}: is there already and not empty; name a new folder")
+    template = bundled_root() / TEMPLATE
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in folder_files(template):
+            (folder / path.relative_to(template)).write_bytes(path.read_bytes())
+    except OSError as error:
+        raise RunError(f"{folder}: can't be written ({error.strerror})") from None
+    shown = shlex.quote(str(folder))
+    console.print(plain(f"{shown} is a problem that works: {', '.join(p.name for p in folder_files(folder))}"))
+    for line in (f"evolve check {shown}", f"evolve run problem={shown}"):
+        console.print(f"    {line}", markup=False)
+    return 0
 
 
 # ---------------------------------------------------------------- check
@@ -78,14 +134,15 @@ def check(arguments: argparse.Namespace) -> int:
     if arguments.stage not in (None, *(stage.name for stage in setup.problem.stages)):
         names = ", ".join(stage.name for stage in setup.problem.stages)
         raise UsageError(f"--stage {arguments.stage}: {setup.problem.name} has the stages {names}")
+    advised: list[str] = []
     if missing:
         evaluation = Evaluation(status=Status.SKIPPED, feedback=f"needs {', '.join(missing)}, not found here")
     elif arguments.debug:
         evaluation = _debugged(setup.problem, files, arguments)
     else:
-        evaluation = asyncio.run(_sandboxed(setup, files, arguments))
+        evaluation, advised = asyncio.run(_advised(setup, files, arguments))
     passed = evaluation.status in (Status.OK, Status.SKIPPED)
-    found = _checked(evaluation)
+    found = _checked(evaluation, advised)
     if arguments.debug:
         found["unverified"] = True
     elif not passed:
@@ -136,12 +193,32 @@ def _candidate_files(problem: Problem, path: str | None) -> Files:
     return {**(problem.initials[0] if problem.initials else {}), **files}
 
 
-async def _sandboxed(setup: Setup, files: Files, arguments: argparse.Namespace | None = None) -> Evaluation:
+@contextlib.asynccontextmanager
+async def _started(setup: Setup) -> AsyncIterator[Any]:
     try:
         await setup.evaluator.start(setup.problem)
-        return await _evaluate(setup.evaluator, setup.problem, files, arguments)
+        yield setup.evaluator
     finally:
         await setup.evaluator.close()
+
+
+async def _sandboxed(setup: Setup, files: Files) -> Evaluation:
+    async with _started(setup) as evaluator:
+        return await _evaluate(evaluator, setup.problem, files, None)
+
+
+async def _advised(setup: Setup, files: Files, arguments: argparse.Namespace | None) -> tuple[Evaluation, list[str]]:
+    """Evaluates in the sandbox; where the whole problem is checked as it is, with the advice on it."""
+    async with _started(setup) as evaluator:
+        found = await _evaluate(evaluator, setup.problem, files, arguments)
+        if arguments is not None and (arguments.candidate is not None or _chosen(arguments) != [None] * 3):
+            return found, []
+        measure = partial(evaluator.measure, setup.problem, **FACTS)
+        return found, await advice(setup.problem, files, found, measure)
+
+
+def _chosen(arguments: argparse.Namespace | None) -> list[Any]:
+    return [None] * 3 if arguments is None else [arguments.stage, arguments.instance, arguments.replicate]
 
 
 async def _evaluate(evaluator: Any, problem: Problem, files: Files, arguments: argparse.Namespace | None) -> Evaluation:
@@ -149,19 +226,17 @@ async def _evaluate(evaluator: Any, problem: Problem, files: Files, arguments: a
 
     A check looks at the last one twice, as a run does at a new best: the first look stands unless the second casts doubt on it.
     """
-    facts: dict[str, Any] = {"candidate": 1, "draw_seed": 0, "serve": alone}
-    chosen = [None] * 3 if arguments is None else [arguments.stage, arguments.instance, arguments.replicate]
-    if chosen != [None] * 3:
-        stage, instance, replicate = chosen
+    if _chosen(arguments) != [None] * 3:
+        stage, instance, replicate = _chosen(arguments)
         outcome = await evaluator.measure(
-            problem, files, stage=stage or "", only=instance or "", replicate=replicate or 0, **facts
+            problem, files, stage=stage or "", only=instance or "", replicate=replicate or 0, **FACTS
         )
         return Evaluation.of([outcome])
     thresholds = Thresholds(rules(problem)).now()
-    found: Evaluation = await evaluator.evaluate(problem, files, thresholds=thresholds, **facts)
+    found: Evaluation = await evaluator.evaluate(problem, files, thresholds=thresholds, **FACTS)
     if arguments is None or arguments.debug or not confirm.is_due(found, None):
         return found
-    again = partial(evaluator.measure, problem, files, **facts)
+    again = partial(evaluator.measure, problem, files, **FACTS)
     looked = await confirm.confirmed(lambda replicate: again(replicate=replicate), problem, found)
     return found if looked.status is Status.OK else replace(looked, stages=found.stages)
 
@@ -216,7 +291,16 @@ def _failed_instance(instances: Sequence[Mapping[str, Any]]) -> str | None:
     return None
 
 
-def _checked(evaluation: Evaluation) -> dict[str, Any]:
+def examined(problem: str) -> dict[str, Any]:
+    """Returns what `check --json` says of a problem as it is; of its status alone where nothing can be evaluated here."""
+    setup = _setup(problem, [])
+    missing = setup.evaluator.missing(setup.problem)
+    if missing or not setup.problem.initials:
+        return {"status": Status.SKIPPED.value, "feedback": f"needs {', '.join(missing) or 'an initial program'}"}
+    return _checked(*asyncio.run(_advised(setup, setup.problem.initials[0], None)))
+
+
+def _checked(evaluation: Evaluation, advised: Sequence[str]) -> dict[str, Any]:
     return {
         "status": evaluation.status.value,
         **{name: getattr(evaluation, name) for name in ("score", "stderr", "n", "metrics", "feedback")},
@@ -232,6 +316,7 @@ def _checked(evaluation: Evaluation) -> dict[str, Any]:
             }
             for outcome in evaluation.stages
         ],
+        "advice": list(advised),
     }
 
 
@@ -249,6 +334,8 @@ def _show_check(problem: Problem, found: Mapping[str, Any]) -> None:
         console.print(table)
     if found["feedback"]:
         console.print(found["feedback"], markup=False)
+    for line in found["advice"]:
+        console.print(f"advice: {line}", markup=False)
     if "repeat" in found:
         console.print(f"repeat: {found['repeat']}", markup=False)
 

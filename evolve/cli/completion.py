@@ -9,7 +9,7 @@ from pathlib import Path
 
 VERBS = (
     "run", "resume", "rescore", "runs", "status", "best", "verify", "show", "lineage", "diff", "compare", "export", "steer",
-    "problems", "check", "prompt", "try", "answer", "upgrade", "completion",
+    "problems", "new", "check", "advise", "prompt", "try", "answer", "upgrade", "completion",
 )  # fmt: skip
 OF_RUN = (
     "resume", "rescore", "status", "best", "verify", "show", "lineage", "diff", "compare", "export", "prompt", "steer", "try",
@@ -68,11 +68,11 @@ def _possible(before: Sequence[str], given: str) -> list[str]:
     verb = before[0]
     if verb == "completion":
         return list(SCRIPTS)
-    if verb == "check" and len(before) == 1:
+    if verb in ("check", "advise") and len(before) == 1:
         return _problems()
     if verb in OF_RUN and len(before) == 1:
         return ["latest", *_runs(), *(_problems() if verb == "prompt" else [])]
-    if verb in ("run", "resume", "rescore", "answer"):
+    if verb in ("run", "resume", "rescore", "answer", "advise"):
         return _words(given)
     return []
 

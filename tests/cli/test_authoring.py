@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from evaluators import gpu
+from evaluators.isolation import plan
 from evolve.cli import dispatch
 from evolve.cli.authoring import described
-from evolve.problem import load_problem
+from evolve.errors import UsageError
+from evolve.problem import find_problem, load_problem, problem_names
 
 NOISY = """
 def instances(stage, rng): return [int(rng.integers(1, 100))]
@@ -132,3 +135,122 @@ def test_a_run_from_nothing_without_a_best_has_a_next_prompt(folder: Path, capsy
     dispatch(["run", *words, "run_dir=r", "evaluator.workers=1"])
     capsys.readouterr()
     assert "## Parent" not in json.loads(shown(["prompt", "r", "--json"], capsys))["user"]
+
+
+# ---------------------------------------------------------------- new
+
+
+def test_what_new_writes_is_checked_without_advice_and_improves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "evolve run problem=deep/jobs" in shown(["new", "deep/jobs"], capsys)
+    checked = json.loads(shown(["check", "deep/jobs", "--json"], capsys))
+    assert (checked["status"], checked["advice"]) == ("ok", [])
+    words = ["problem=deep/jobs", "budget.candidates=10", "run_dir=r", "evaluator.workers=1", "selection.tuning=null"]
+    assert "Hold-out: lateness" in shown(["run", *words], capsys)
+    best = json.loads(shown(["best", "r", "--json"], capsys))
+    assert best["metrics"]["lateness"] < checked["metrics"]["lateness"]
+
+
+def test_new_writes_over_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (folder / "initial.py").read_text()
+    for place in ("mine", "mine/initial.py"):
+        assert dispatch(["new", place]) == 2
+        assert f"evolve: {place}: is there already and not empty; name a new folder" in capsys.readouterr().err
+    assert (folder / "initial.py").read_text() == before
+
+
+# ---------------------------------------------------------------- problems
+
+
+def test_problems_are_listed_with_kind_language_objectives_and_why_one_can_t_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install(tmp_path, monkeypatch, good="mine = pack.inner", bad="none = nowhere", empty="bare = pack.empty")
+    listed = {entry["name"]: entry for entry in json.loads(shown(["problems", "--json"], capsys))["problems"]}
+    facts = [listed["circle_packing"][name] for name in ("kind", "language", "objectives", "runs_here", "reason")]
+    assert facts == ["construction", "python", {"sum_radii": "maximize"}, True, ""]
+    assert (listed["tiny"]["kind"], listed["tiny"]["runs_here"]) == ("prompt", False)
+    assert (listed["tiny"]["language"], listed["tiny"]["reason"]) == ("text", "needs no-such-compiler, not found here")
+    assert "objectives.score is maximize or minimize, not 'up'" in listed["broken"]["reason"]
+    for name in ("none = nowhere", "bare = pack.empty"):
+        assert listed[name]["runs_here"] is False and "names no package that is installed" in listed[name]["reason"]
+    assert "runs here: no (needs no-such-compiler, not found here)" in shown(["problems"], capsys)
+
+
+def install(place: Path, monkeypatch: pytest.MonkeyPatch, **entry_points: str) -> None:
+    """Installs a package `pack` with two problems (one of them broken) into a folder that is on the path."""
+    texts = {
+        "pack/__init__.py": "raise RuntimeError('nobody imports this')\n",
+        "pack/empty/__init__.py": "",
+        "pack/inner/tiny/initial.txt": "Be brief.\n",
+        "pack/inner/tiny/evaluator.py": "def score(instance, output): return len(output)\n",
+        "pack/inner/tiny/problem.yaml": "kind: prompt\nentry: text\nrequires: [no-such-compiler]\n",
+        "pack/inner/broken/initial.py": "def f(): return 1\n",
+        "pack/inner/broken/evaluator.py": "def score(instance, output): return output\n",
+        "pack/inner/broken/problem.yaml": "objectives: {score: up}\n",
+        "pack-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: pack\nVersion: 1\n",
+        "pack-1.dist-info/entry_points.txt": "\n".join(["[evolve.problems]", *entry_points.values(), ""]),
+    }
+    for name, text in texts.items():
+        (place / "site" / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / "site" / name).write_text(text)
+    monkeypatch.syspath_prepend(place / "site")
+
+
+def test_an_installed_problem_has_a_name_that_must_be_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, monkeypatch, good="mine = pack.inner")
+    inner = tmp_path / "site" / "pack" / "inner"
+    assert find_problem("tiny") == inner / "tiny" and "tiny" in problem_names()
+    reads_all = replace(load_problem("cap_set"), mounts=(str(tmp_path / "site"),))
+    assert str(tmp_path / "site" / "pack") in plan("bare", reads_all, "")["hidden"]
+    (inner / "broken").rename(inner / "cap_set")
+    with pytest.raises(
+        UsageError, match=r"problem=cap_set: 2 problems have that name; give a folder: \S+, \S+inner/cap_set"
+    ):
+        find_problem("cap_set")
+
+
+# ---------------------------------------------------------------- advise
+
+ECHO = ["llm=command", "llm.command=cat"]
+
+
+def test_advice_is_asked_of_a_model_which_is_shown_the_folder_and_a_check(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "hidden").mkdir()
+    (folder / "hidden/labels.txt").write_text("the secret label\n")
+    (folder / "problem.md").write_text("Write f." + " Do." * 10_000)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    advised = json.loads(shown(["advise", "mine", *ECHO, "--json"], capsys))
+    system, user = advised["advice"].split("\n---\n", 1)
+    assert "Missing feedback:" in system and "Leaks and holes:" in system
+    assert f"=== evaluator.py ({len(NOISY)} bytes)\n{NOISY}" in user and "def f(x):\n    return 1.0\n" in user
+    assert "=== problem.md (40,008 bytes, the first 20,000 characters)" in user
+    assert "=== hidden/labels.txt (17 bytes, not shown)" in user and "the secret label" not in user
+    assert '"status": "ok"' in user and "all score as it does" in user
+    assert advised["cost_usd"] is None and advised["model"] == "command" and advised["tokens_in"] > 1000
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (
+            [],
+            2,
+            "llm=offline: advice takes a language model ('evolve check mine' finds what needs none); choose one of",
+        ),
+        (["seed=1"], 2, "seed=1: not a key of this command"),
+        ([*ECHO, "budget.usd=3"], 2, "budget.usd=3: command has no known price"),
+        (["llm=command", "llm.command=sh -c 'exit 3'", "llm.attempts=1"], 1, "llm.command: sh ended with 3"),
+    ],
+)
+def test_what_can_not_advise_is_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, said: str
+) -> None:
+    (folder / "problem.yaml").write_text("requires: [no-such-compiler]\n")
+    assert dispatch(["advise", "mine", *words]) == code
+    assert said in capsys.readouterr().err.splitlines()[-1]
