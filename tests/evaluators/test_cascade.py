@@ -138,7 +138,16 @@ def test_no_workers_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["autocorrelation", "cap_set", "circle_packing", "online_bin_packing", "sorting_network"]
+    "name",
+    [
+        "autocorrelation",
+        "cap_set",
+        "circle_packing",
+        "cluster_scheduling",
+        "matmul_tensor",
+        "online_bin_packing",
+        "sorting_network",
+    ],
 )
 async def test_a_bundled_problem_runs(name: str) -> None:
     cascade, problem = evaluators.local(workers=1), load_problem(name)
