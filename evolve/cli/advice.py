@@ -48,6 +48,8 @@ def {entry}(*args, **kwargs):
     place, lie, count = {place}, float("{lie}"), [0]
 
     def altered(value, deep):
+        if getattr(value, "shape", None) == ():
+            value = value.item()
         if isinstance(value, dict):
             return {{key: altered(inner, deep) for key, inner in value.items()}}
         if isinstance(value, (list, tuple)):
@@ -136,8 +138,10 @@ async def _constant(
         if outcome.status is Status.OK and not _alike(problem, outcome, first):
             return
         ends[outcome.status.value] += 1
+    if ends.total() < EDITS:
+        return
     failed = ", ".join(f"{count} {status}" for status, count in ends.items() if status != Status.OK)
-    where = f"stage '{first.stage}': of {ends.total()} random edits of the program"
+    where = f"stage '{first.stage}': of {EDITS} random edits of the program"
     if ends[Status.OK]:
         value = f"{problem.objective} {first.metrics[problem.objective]:g}"
         but = f", but for {failed}" if failed else ""

@@ -104,7 +104,7 @@ async def test_nan_that_passes_is_found(advised: Advised) -> None:
 
 @asynchronous
 async def test_a_number_beside_a_long_list_of_data_is_tampered_with(advised: Advised) -> None:
-    initial = f"def f():\n    return [0.5] * {NUMBERS + 1}, 0.5\n"
+    initial = f"import numpy\ndef f():\n    return [0.5] * {NUMBERS + 1}, numpy.float32(0.5)\n"
     said = await advised("def score(instance, output): return min(1.0, max(0.0, output[1]))\n", initial)
     assert "1e+12 for number 1 of what f() returns brings score 1 (else score 0.5)" in said
 
