@@ -316,7 +316,7 @@ def test_a_name_and_a_path_are_found(make):
     ("name", "message"),
     [
         ("circle_paking", "no problem of that name and no such folder; did you mean 'circle_packing'?"),
-        ("zzz", "no problem of that name and no such folder; known: autocorrelation, cap_set"),
+        ("zzz", "no problem of that name and no such folder; known: a.*, cap_set, circle_packing"),
         ("./nowhere", "no such folder; give a folder that holds evaluator.py"),
         ("", "problem"),
     ],

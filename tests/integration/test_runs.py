@@ -52,6 +52,8 @@ def counted(folder: Path, budget: int) -> dict[str, int]:
         ("cap_set", [], 200, ["selection.tuning=null"]),
         ("autocorrelation", [], 100, []),
         ("sorting_network", [], 200, ["selection.tuning=null"]),
+        ("prompt_triage", [], 100, []),
+        ("agent_qa", [], 100, []),
     ],
 )
 def test_the_main_job(tmp_path: Path, problem: str, stage: list[str], budget: int, how: list[str]) -> None:
