@@ -260,8 +260,8 @@ class Prompt:
 
     `turns` are what was answered and replied before in the same conversation: (answer, reply) pairs, the oldest first.
     `blocks` names each part of the text in order (`evolve prompt` counts them). `parent` and `inspirations` are files,
-    `editable` the paths that may change, `seed` the run's seed for this candidate. `temperature` stands
-    above the provider's own, `max_tokens` below it.
+    `feedback` what the parent was told, `editable` the paths that may change, `seed` the run's seed for this candidate.
+    `temperature` stands above the provider's own, `max_tokens` below it.
     """
 
     system: str
@@ -271,6 +271,7 @@ class Prompt:
     operator: str = "diff"
     parent: Files = field(default_factory=dict)
     inspirations: tuple[Files, ...] = ()
+    feedback: str = ""
     editable: tuple[str, ...] = ()
     seed: tuple[int, ...] = ()
     temperature: float | None = None

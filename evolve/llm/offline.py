@@ -1,4 +1,4 @@
-"""The provider without a model: genetic programming answers the prompt (evolve.llm.mutation). An LLM has to beat it."""
+"""The provider without a model: genetic programming answers the prompt (mutation.py, prose.py). An LLM has to beat it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from numpy.random import PCG64, Generator
 
 from evolve import checks
 from evolve.errors import FatalError, ProviderError
-from evolve.llm.mutation import mutate
+from evolve.llm.mutation import Child, mutate
 from evolve.llm.program import read
+from evolve.llm.prose import vary_text
 from evolve.llm.provider import Provider
 from evolve.source import regions
 from evolve.types import Call, Completion, Prompt
 
 FENCE = re.compile(r"<{5,} ?SEARCH|={5,}\s*$|>{5,} ?REPLACE")  # a line that the blocks' format would read as its own
 TRIES = 10  # for a change that the blocks can express
+PROSE = (".md", ".txt")
 
 
 class Offline(Provider):
@@ -48,8 +50,7 @@ def answer(prompt: Prompt, mutations: float) -> str:
         path = paths[i]
         others = [files[path] for files in prompt.inspirations if path in files]
         for _ in range(TRIES):
-            crossover = prompt.operator == "crossover"
-            child = mutate(prompt.parent[path], others, rng, mutations=mutations, crossover=crossover)
+            child = _child(prompt, path, others, rng, mutations)
             if child is None:
                 break
             blocks = diff(prompt.parent[path], child.text, path if len(prompt.parent) > 1 else "")
@@ -60,13 +61,25 @@ def answer(prompt: Prompt, mutations: float) -> str:
     )
 
 
+def _child(prompt: Prompt, path: str, others: list[str], rng: Generator, mutations: float) -> Child | None:
+    text, crossover = prompt.parent[path], prompt.operator == "crossover"
+    if path.endswith(PROSE):
+        heard = prompt.feedback.split("\n")
+        return vary_text(text, others, heard, rng, mutations=mutations, crossover=crossover)
+    return mutate(text, others, rng, mutations=mutations, crossover=crossover)
+
+
 def editable(prompt: Prompt) -> list[str]:
-    """Returns the paths of the Python files that may change. Raises FatalError where there are none that parse."""
+    """Returns the paths of the Python files that may change, of prose where there are none. Raises FatalError where there is
+    neither, or none that parses."""
     paths = sorted(path for path in prompt.editable if path in prompt.parent)
     python = [path for path in paths if path.endswith(".py")]
     if not python:
+        if prose := [path for path in paths if path.endswith(PROSE)]:
+            return prose
         raise FatalError(
-            f"llm=offline mutates Python only and may edit {', '.join(paths) or 'no file'}; use another llm."
+            f"llm=offline mutates Python, or prose in {' and '.join(PROSE)}, and may edit {', '.join(paths) or 'no file'}; "
+            "use another llm."
         )
     sound = [path for path in python if read(prompt.parent[path])]
     if not sound:

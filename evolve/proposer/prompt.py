@@ -73,6 +73,7 @@ def build(
         operator=operator,
         parent=parent.files if parent else {},
         inspirations=tuple(candidate.files for candidate in others),
+        feedback=parent.feedback if parent else "",
         editable=problem.edit,
         seed=seed,
     )

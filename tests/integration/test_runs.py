@@ -54,6 +54,8 @@ def counted(folder: Path, budget: int) -> dict[str, int]:
         ("sorting_network", [], 200, ["selection.tuning=null"]),
         ("matmul_tensor", [], 60, ["selection.tuning=null"]),
         ("cluster_scheduling", [], 30, ["selection.tuning=null"]),
+        ("prompt_triage", [], 100, []),
+        ("agent_qa", [], 100, []),
     ],
 )
 def test_the_main_job(tmp_path: Path, problem: str, stage: list[str], budget: int, how: list[str]) -> None:

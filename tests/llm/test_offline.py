@@ -112,7 +112,8 @@ def test_a_path_stands_before_the_block_where_there_are_several_files() -> None:
 @pytest.mark.parametrize(
     ("files", "fault"),
     [
-        ({"prompt.md": "Be brief."}, "mutates Python only"),
+        ({"main.cpp": "int f() { return 1; }"}, "mutates Python, or prose in .md and .txt, and may edit main.cpp"),
+        ({"prompt.md": "# EVOLVE-BLOCK-START\n# EVOLVE-BLOCK-END\n"}, "nothing to change in prompt.md"),
         ({"a.py": "def f(:\n"}, "can't parse a.py"),
         ({"a.py": ""}, "nothing to change in a.py"),
         ({}, "no file"),

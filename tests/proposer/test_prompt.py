@@ -186,6 +186,7 @@ def test_what_has_nothing_to_say_has_no_block():
 def test_a_provider_that_reads_no_prose_gets_the_same_as_data():
     found = prompt()
     assert found.parent == PARENT.files and found.inspirations == tuple(c.files for c in INSPIRATIONS)
+    assert found.feedback == PARENT.feedback and prompt("initial", parent=None).feedback == ""
     assert (found.operator, found.editable, found.seed) == ("diff", ("initial.py",), (1, 2, 3))
     assert prompt("crossover").inspirations == (INSPIRATIONS[0].files,)
     assert prompt("initial", parent=None).parent == {}
