@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 Files = Mapping[str, str]
 """A candidate's text: path relative to its root -> content."""
@@ -73,8 +73,7 @@ class ProposalRequest:
     tune: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(NamedTuple):
     """One change of the search: its place in the run, its kind and the decision with its result."""
 
     seq: int

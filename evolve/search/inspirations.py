@@ -34,8 +34,9 @@ class BetterAndComplementary:
         others, wins = island.pool.wins(parent)
         if chosen:
             wins[others == chosen[0]] = 0
-        if wins.any():
-            return (*chosen, int(others[np.searchsorted(wins.cumsum(), rng.random() * wins.sum(), side="right")]))
+        upto = wins.cumsum()
+        if upto.size and upto[-1]:
+            return (*chosen, int(others[upto.searchsorted(rng.random() * upto[-1], side="right")]))
         recent = [candidate for candidate in island.recent if candidate != parent and candidate not in chosen]
         if recent:
             chosen.append(recent[int(rng.integers(len(recent)))])

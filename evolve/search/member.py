@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 Key = tuple[float, float, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
+class Member(NamedTuple):
     """An `ok` candidate. Higher `score`, `vector` (on each instance) and `objectives` are better; `violation` is 0 or more.
 
     `size` is the length of its text in characters, `features` are the coordinates that the problem gave it.
@@ -20,7 +20,7 @@ class Member:
     violation: float = 0.0
     vector: tuple[float, ...] = ()
     objectives: tuple[float, ...] = ()
-    features: Mapping[str, float] = field(default_factory=dict)
+    features: Mapping[str, float] = MappingProxyType({})
     size: int = 0
 
     @property

@@ -45,7 +45,7 @@ class Pool:
         """Returns the ids of those that are better than a member somewhere, and on how many columns each is."""
         if candidate not in self._places or self._matrix is None or self._matrix.shape[1] < 2:
             return self._ids[:0], self._ids[:0]
-        wins = (self._matrix > self._matrix[self._places[candidate]]).sum(axis=1)
+        wins = np.add.reduce(self._matrix > self._matrix[self._places[candidate]], axis=1, dtype=np.int64)
         some = wins.nonzero()[0]
         return self._ids[some], wins[some]
 
