@@ -46,10 +46,13 @@ class Island:
     def keys(self) -> Iterator[Key]:
         return iter(self._ranking)
 
-    def add(self, member: Member) -> None:
-        """Adds a member, or a reference to another island's; adding it again changes nothing. O(log n)."""
+    def add(self, member: Member, new: bool = False) -> None:
+        """Adds a member, or a reference to another island's; adding it again changes nothing. O(log n).
+
+        `new` says that it can't be here already, which saves looking.
+        """
         key = member.key
-        if key not in self._ranking:
+        if new or key not in self._ranking:
             self._ranking.add(key)
             self.recent.append(member.id)
             self.pool.add(member)

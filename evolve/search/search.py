@@ -485,7 +485,7 @@ class Search:
             score = member.score if member is not None and not member.violation else float("-inf")
             island.gain = self.strategy.portfolio.gained(island, before, score, self._best[1])
         if member is not None:
-            island.add(member)
+            island.add(member, new=True)
 
     def _settle(self, index: int, member: Member, founds: bool = True) -> None:
         """Makes a candidate that was not asked for an island a member of it, and one of those that it begins with."""
