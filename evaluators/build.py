@@ -20,10 +20,11 @@ from functools import cache
 from pathlib import Path
 
 from evaluators import machine
-from evaluators.environment import cache_folder, clean_environment, interpreter
+from evaluators.environment import clean_environment, interpreter
 from evaluators.harness import wire
 from evaluators.harness.command import PYTHON
 from evaluators.sandbox import Built, Clock, Failure, Sandbox, Zygote
+from evolve.cache import cache_folder
 from evolve.problem import Problem, Stage
 from evolve.types import Files, Status
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from evolve.cache import CACHE, cache_folder
 from evolve.errors import EvaluatorError
 
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -18,7 +19,6 @@ PASSED = (
     "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE",  # these two work around machines
 )  # fmt: skip
 PACKAGES = ("site-packages", "dist-packages")
-CACHE = "EVOLVE_CACHE"
 OLDEST = (3, 9)  # that the harness runs on
 FACTS = "import sys, json; print(json.dumps([sys.version_info[:2], sys.prefix, sys.base_prefix]))"
 
@@ -36,12 +36,6 @@ def clean_environment(home: str, *, trusted: bool) -> dict[str, str]:
     if trusted and root.name not in PACKAGES:
         environment["PYTHONPATH"] = str(root)
     return environment
-
-
-def cache_folder() -> Path:
-    """Returns the folder of this user's caches of ours, which outlives workers; they are told, since HOME is not theirs."""
-    told = os.environ.get(CACHE)
-    return Path(told) if told else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "evolve"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from evaluators.environment import cache_folder
+from evolve.cache import cache_folder
 
 SHARED = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools")  # nodes that every process with a GPU needs
 READS = ("/sys/bus/pci/devices", "/sys/devices/system")

@@ -163,7 +163,7 @@ class Zygote:
                     str(theirs.fileno()),
                     str(os.getpid()),
                 ],
-                env=clean_environment(self._home, trusted=False) | devices,
+                env={**self._problem.env, **clean_environment(self._home, trusted=False), **devices},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,

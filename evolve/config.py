@@ -30,7 +30,7 @@ from evolve.llm.provider import Provider
 from evolve.llm.redact import SECRET
 from evolve.population import Store, absolute, file_url
 from evolve.population.store import Row
-from evolve.problem import Problem, load_problem
+from evolve.problem import SEPARATE, Problem, load_problem
 from evolve.proposer import Proposing
 from evolve.runner.budget import Budget
 from evolve.runner.evaluator import Evaluator
@@ -49,7 +49,8 @@ FREE = ("param", "stage")  # sections whose keys are the problem's own
 RESUMABLE = ("budget", "llm", "evaluator")
 SECRET_HEADER = re.compile("key|token|secret|password|auth|cookie", re.IGNORECASE)
 REPLAY = "evolve.runner.replay.Replay"
-REPLAYED = ("problem", "param", "stage", "seed", "selection", "schedule", "proposer", "budget")  # taken from the record
+# taken from the record
+REPLAYED = ("problem", "param", "stage", "foreign", "seed", "selection", "schedule", "proposer", "budget")
 GROUPS = ("llm", "proposer", "evaluator", "database", "selection", "schedule", "budget")
 
 
@@ -244,7 +245,11 @@ def resumed(
 def build(config: Mapping[str, Any], words: Sequence[str] = ()) -> Setup:
     """Builds a run's objects. Raises UsageError or ProblemError for a value that does not fit, naming its key."""
     _check(config)
-    problem = load_problem(str(config["problem"]), config["param"], config["stage"])
+    problem = load_problem(str(config["problem"]), config["param"], config["stage"], config.get("foreign"))
+    if unset := [name for name, value in problem.env.items() if not value]:
+        raise UsageError(f"foreign.allow=[env:{unset[0]}]: {unset[0]} is not set in this environment; export it")
+    if problem.trust != SEPARATE:
+        config = {**config, "trust": problem.trust}  # every view says so
     budget: Budget = _make(config, "budget")
     schedule: Schedule = _make(config, "schedule")
     provider, record = _provider(config)
@@ -310,7 +315,7 @@ def replaying(config: Mapping[str, Any], words: Sequence[str]) -> Mapping[str, A
         return config
     _, row = _recorded(config)
     said = {word.split("=")[0].split(".")[0] for word in words}
-    taken = {section: row["config"][section] for section in REPLAYED if section not in said}
+    taken = {section: row["config"][section] for section in REPLAYED if section in row["config"].keys() - said}
     if "problem" in taken and Path(row["problem_path"]).exists():
         taken["problem"] = row["problem_path"]
     return {**config, **taken}

@@ -29,6 +29,7 @@ LEVELS = ("bare", "guarded", "strict")  # of isolation, the weakest first
 DRAWS = ("fixed", "paired", "fresh")
 PROFILES = ("python", "exec", "gpu")
 COMPARABLE = ("any", "cpu_model", "gpu_model")
+SEPARATE, SHARED = "separate", "shared"  # scorer and candidate: each in a process of its own, or both in one sandbox
 
 
 # ---------------------------------------------------------------- what evaluator.py imports
@@ -181,6 +182,9 @@ class Problem:
     `entry` is a function of `entry_file`, or "text"; `command` is given instead where a program is run. `python` is the
     candidate's interpreter ("" is the engine's), `mounts` further folders that it may read, `requires` what a machine must
     have (`gpu`, or a program's name), `holdout` how many instances are kept for the end, `isolation` the least level.
+
+    `trust` is "shared" where the scorer runs in the candidate's sandbox: `origin` is then the folder in another's format,
+    `path` its translation, `env` what both get of the driver's environment ("" where it has no such variable).
     """
 
     name: str
@@ -209,6 +213,24 @@ class Problem:
     holdout: int = 0
     constraints: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # metric -> (at least, at most)
     tune: Tune = field(default_factory=lambda: Tune(stage=""))
+    trust: str = SEPARATE
+    origin: Path | None = None
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def folder(self) -> Path:
+        """The folder that its author knows."""
+        return self.origin or self.path
+
+    @property
+    def caution(self) -> str:
+        """What a person should know before its candidates run, "" for nothing."""
+        if self.trust == SEPARATE:
+            return ""
+        given = f"; both can read {', '.join(self.env)}, and what they print is stored and shown to models" * bool(
+            self.env
+        )
+        return f"shared: evaluator and candidate are in one sandbox, so a candidate can forge its score{given}"
 
     @property
     def objective(self) -> str:
@@ -313,6 +335,8 @@ def problem_names() -> list[str]:
 
 def find_problem(name: str) -> Path:
     """Returns the folder of a problem's name or of a path. Raises UsageError with the nearest name, or where two have it."""
+    from evolve.foreign import layout  # which reads folders by what is defined here
+
     folder = Path(name).expanduser()
     looks_like_path = "/" in name or name in (".", "..") or name.startswith("~")
     named = [] if looks_like_path else [known for known in known_problems() if known.name == name]
@@ -323,7 +347,8 @@ def find_problem(name: str) -> Path:
     if named:
         return named[0]
     if folder.is_dir():
-        _require((folder / "evaluator.py").is_file(), f"{folder}: no evaluator.py in this folder; a problem needs one")
+        ours = (folder / "evaluator.py").is_file() or layout(folder)
+        _require(bool(ours), f"{folder}: no evaluator.py in this folder; a problem needs one")
         return folder.resolve()
     if looks_like_path:
         raise UsageError(f"problem={name}: no such folder; give a folder that holds evaluator.py")
@@ -360,13 +385,20 @@ def load_problem(
     name: str,
     params: Mapping[str, Any] | None = None,
     stages: Mapping[str, Mapping[str, Any]] | None = None,
+    foreign: Mapping[str, Any] | None = None,
 ) -> Problem:
-    """Reads a problem by name or path, with `param.*` and `stage.*` overrides applied.
+    """Reads a problem by name or path, with `param.*` and `stage.*` overrides applied; `foreign` is that section of the
+    configuration.
 
     Raises ProblemError for anything wrong in the folder, naming file, key, value and remedy.
     """
-    folder = find_problem(name)
-    spec = _read_yaml(folder / "problem.yaml")
+    from evolve.foreign import layout, lent, translated
+
+    origin = find_problem(name)
+    theirs = layout(origin)
+    env = lent(foreign or {}, origin, theirs)
+    folder = translated(origin, theirs) if theirs else origin
+    spec = read_yaml(folder / "problem.yaml")
     where = folder / "problem.yaml"
     _known_keys(spec, tuple(KINDS), where, "")
     for key, value in spec.items():
@@ -385,7 +417,7 @@ def load_problem(
         chosen = spec.get(key) or allowed[0]
         _require(chosen in allowed, f"{where}: {key} {_one_of(allowed)}, not {chosen!r}")
     return Problem(
-        name=folder.name,
+        name=origin.name,
         path=folder,
         description=_description(folder, spec, merged),
         entry=entry,
@@ -399,7 +431,7 @@ def load_problem(
         params=merged,
         preload=tuple(_list(spec.get("preload"))),
         knowledge="\n\n".join(_text(p) for p in sorted((folder / "knowledge").glob("*.md"))),
-        hash=folder_hash(folder, merged, stages or {}),
+        hash=folder_hash(origin, {**merged, **dict.fromkeys(f"env:{name}" for name in env)}, stages or {}),
         command=command,
         python=_beside(folder, spec.get("python")),
         mounts=_mounts(folder, spec.get("mounts") or {}, where),
@@ -411,6 +443,9 @@ def load_problem(
         holdout=_holdout(spec.get("holdout"), where),
         constraints=_constraints(spec.get("constraints") or {}, where),
         tune=_tune(spec.get("tune") or {}, made, where),
+        trust=SHARED if theirs else SEPARATE,
+        origin=origin if theirs else None,
+        env=env,
     )
 
 
@@ -485,7 +520,8 @@ def folder_hash(folder: Path, params: Mapping[str, Any], stages: Mapping[str, An
     return digest.hexdigest()[:16]
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Returns a YAML file's mapping, an empty one where there is no such file. Raises ProblemError."""
     if not path.is_file():
         return {}
     try:

@@ -18,8 +18,8 @@ LAYERS = [
     {"evolve.search", "evolve.proposer"},
     {"evolve.llm"},
     {"evolve.population"},
-    {"evolve.problem"},
-    {"evolve.types", "evolve.checks", "evolve.source", "evolve.rungs"},
+    {"evolve.problem", "evolve.foreign"},
+    {"evolve.types", "evolve.checks", "evolve.source", "evolve.rungs", "evolve.cache"},
     {"evolve.errors"},
 ]  # from above; who shares a layer may import one another
 HOMES = {

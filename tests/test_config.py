@@ -248,7 +248,8 @@ def test_a_leafs_keys_are_its_constructors(path):
 
 
 def test_the_keys_at_the_top_are_those_that_are_read():
-    known = {"problem", "param", "stage", "seed", "run_dir", "on_existing", "replay", "warm_start", "fork", "fork_only"}
+    known = {"problem", "param", "stage", "foreign", "seed", "run_dir", "on_existing", "replay", "warm_start", "fork"}
+    known |= {"fork_only"}
     assert set(compose([])) == known | set(GROUPS)
 
 

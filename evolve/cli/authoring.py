@@ -22,7 +22,7 @@ from rich.table import Table
 from evolve import config
 from evolve.cli.advice import advice
 from evolve.cli.plain import plain, plain_all
-from evolve.cli.reading import measured, show_json
+from evolve.cli.reading import measured, shared, show_json
 from evolve.errors import EvolveError, ProblemError, RunError, UsageError
 from evolve.lineage import Run
 from evolve.problem import (
@@ -64,7 +64,8 @@ def problems(arguments: argparse.Namespace) -> int:
     for entry in found:
         console.print(plain(f"[bold]{escape(entry['name'])}[/bold]  {escape(entry['about'])}"))
         facts = [entry["kind"], *(f"{direction} {name}" for name, direction in entry["objectives"].items())]
-        facts += [entry["language"], "" if entry["runs_here"] else f"runs here: no ({entry['reason']})"]
+        facts += [entry["language"], shared(entry).strip()]
+        facts += [] if entry["runs_here"] else [f"runs here: no ({entry['reason']})"]
         console.print(plain(f"    {'; '.join(filter(None, facts))}"), style="dim", markup=False)
     return 0
 
@@ -77,13 +78,13 @@ def _listed(folder: Path) -> dict[str, Any]:
 
 
 def _broken(name: str, folder: Path | str, reason: str) -> dict[str, Any]:
-    unknown: dict[str, Any] = {"about": "", "kind": "", "objectives": {}, "language": ""}
+    unknown: dict[str, Any] = {"about": "", "kind": "", "objectives": {}, "language": "", "trust": ""}
     return {"name": name, **unknown, "path": str(folder), "runs_here": False, "missing": [], "reason": reason}
 
 
 def described(problem: Problem) -> dict[str, Any]:
     """Returns what `evolve problems --json` says of one problem."""
-    missing = _setup(str(problem.path), []).evaluator.missing(problem) if problem.requires else []
+    missing = _setup(str(problem.folder), []).evaluator.missing(problem) if problem.requires else []
     about = next((line.strip("# ") for line in problem.description.splitlines() if line.strip("# ")), "")
     suffix = problem.edit[0].rpartition(".")[2]
     return {
@@ -96,7 +97,8 @@ def described(problem: Problem) -> dict[str, Any]:
         "entry": problem.entry,
         "stages": [stage.name for stage in problem.stages],
         "params": dict(problem.params),
-        "path": str(problem.path),
+        "path": str(problem.folder),
+        "trust": problem.trust,
         "runs_here": not missing,
         "missing": missing,
         "reason": f"needs {', '.join(missing)}, not found here" if missing else "",
@@ -142,11 +144,13 @@ def check(arguments: argparse.Namespace) -> int:
     else:
         evaluation, advised = asyncio.run(_advised(setup, files, arguments))
     passed = evaluation.status in (Status.OK, Status.SKIPPED)
-    found = _checked(evaluation, advised)
+    found = {**_checked(evaluation, advised), "trust": setup.problem.trust}
     if arguments.debug:
         found["unverified"] = True
     elif not passed:
         found["repeat"] = shlex.join(_repeat(arguments, evaluation))
+    if caution := setup.problem.caution:
+        sys.stderr.write(plain(f"trust: {caution}\n"))
     if arguments.json:
         show_json(found)
     else:
@@ -156,8 +160,10 @@ def check(arguments: argparse.Namespace) -> int:
 
 def _setup(problem: str, words: list[str]) -> Setup:
     for word in words:
-        if word.split(".")[0] not in (*config.FREE, "evaluator"):
-            raise UsageError(f"{word}: check takes param.NAME=VALUE, stage.NAME.KEY=VALUE and evaluator.KEY=VALUE")
+        if word.split(".")[0] not in (*config.FREE, "evaluator", "foreign"):
+            raise UsageError(
+                f"{word}: check takes param.NAME=VALUE, stage.NAME.KEY=VALUE, evaluator.KEY=VALUE and foreign.allow=[env:NAME]"
+            )
     return config.build(config.compose([f"problem={find_problem(problem)}", "evaluator.workers=1", *words]))
 
 
@@ -175,7 +181,7 @@ def _here(setup: Setup) -> tuple[Setup, list[str]]:
 
 def _candidate_files(problem: Problem, path: str | None) -> Files:
     if path is None and not problem.initials:
-        raise ProblemError(f"problem={problem.name}: {problem.path} has no initial program; give --candidate PATH")
+        raise ProblemError(f"problem={problem.name}: {problem.folder} has no initial program; give --candidate PATH")
     if path is None:
         return problem.initials[0]
     given = Path(path)
@@ -322,7 +328,7 @@ def _checked(evaluation: Evaluation, advised: Sequence[str]) -> dict[str, Any]:
 
 def _show_check(problem: Problem, found: Mapping[str, Any]) -> None:
     mark = " (unverified)" if "unverified" in found else ""
-    console.print(f"{problem.name}: {found['status']}{mark}", style="bold", markup=False)
+    console.print(f"{problem.name}: {found['status']}{mark}{shared(found)}", style="bold", markup=False)
     if found["stderr"] is not None:
         console.print(measured(found), markup=False)
     table = Table(box=None, padding=(0, 2, 0, 0))

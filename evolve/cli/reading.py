@@ -20,6 +20,7 @@ from evolve.cli.plain import plain, plain_all, plain_json
 from evolve.errors import RunError
 from evolve.lineage import Run, runs_in
 from evolve.lineage.export import lines
+from evolve.problem import SHARED
 from evolve.proposer.shown import number
 from evolve.runner import rundir
 
@@ -43,7 +44,7 @@ def runs(arguments: argparse.Namespace) -> int:
         console.print(f"No runs in {place}, nor in a folder runs there; start one with 'evolve run'.", markup=False)
     for line in plain_all(found):
         began = time.strftime("%Y-%m-%d %H:%M", time.localtime(line["created_at"]))
-        best = measured(line["best"]) if line["best"] else "no ok candidate"
+        best = (measured(line["best"]) if line["best"] else "no ok candidate") + shared(line)
         asked = line["candidates"].get("asked", "?")
         where = shown_path(Path(line["folder"])) if line["folder"] else f"{line['database']}#{line['run_id']}"
         console.print(f"{began}  {line['state']:<11}  {line['problem']:<20}  {asked:>6}  {best}  {where}", markup=False)
@@ -67,6 +68,7 @@ def status(arguments: argparse.Namespace) -> int:
     shown = {
         "run": f"{found['run_id']}  {found['state']}" + (f" ({found['reason']})" if found["reason"] else ""),
         "problem": f"{found['problem']}  seed {found['seed']}  isolation {found['isolation']}"
+        + shared(found)
         + (f"  revision {found['revision']}" if found["revision"] else ""),
         **({"from": _from(found["from"])} if found["from"] else {}),
         "budget": "  ".join(f"{name} {value}" for name, value in found["budget"].items() if value is not None),
@@ -137,7 +139,7 @@ def _show(run: Run, candidate: int, as_json: bool, final: dict[str, Any] | None 
     if as_json:
         return show_json(found)
     found = plain_all(found)
-    console.print(Text(f"candidate {found['id']}  {found['status']}  {found['title']}", style="bold"))
+    console.print(Text(f"candidate {found['id']}  {found['status']}{shared(found)}  {found['title']}", style="bold"))
     came = f"island {found['island']}  {found['operator'] or found['origin']}"
     if found["parent"] is not None:
         came += f"  parent {found['parent']}"
@@ -211,6 +213,11 @@ def export(arguments: argparse.Namespace) -> int:
     except OSError as error:
         raise RunError(f"{arguments.destination}: can't be written: {error.strerror}") from None
     return 0
+
+
+def shared(found: Mapping[str, Any]) -> str:
+    """Returns the mark of what was scored in the candidate's own sandbox."""
+    return f"  trust: {SHARED}" if found["trust"] == SHARED else ""
 
 
 def measured(found: Mapping[str, Any]) -> str:

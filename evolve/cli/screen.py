@@ -25,6 +25,7 @@ REFRESH_S = 0.25
 LINE_EVERY_S = 10.0
 SHOWN_AT_ONCE = (
     "isolation",
+    "trust",
     "cost",
     "infra",
     "evaluator_error",

@@ -179,7 +179,7 @@ def _objective(row: Mapping[str, Any]) -> tuple[Objective, list[str]]:
     config = row["config"]
     try:
         place = row["problem_path"] if Path(row["problem_path"]).exists() else config["problem"]
-        problem = load_problem(str(place), config["param"], config["stage"])
+        problem = load_problem(str(place), config["param"], config["stage"], config.get("foreign"))
     except EvolveError:
         problem = None
     if problem is None or problem.hash != row["problem_hash"]:

@@ -12,7 +12,7 @@ from evolve.errors import RunError
 from evolve.population import Store, is_dead
 from evolve.population.store import Row
 from evolve.population.writer import STALE_S
-from evolve.problem import Problem, load_problem
+from evolve.problem import SEPARATE, Problem, load_problem
 from evolve.runner import final
 from evolve.runner.calls import EVALUATE
 from evolve.runner.meter import utilisation
@@ -66,6 +66,7 @@ class Run:
             "problem": row["problem"],
             "seed": row["config"]["seed"],
             "isolation": row["isolation"],
+            "trust": row["config"].get("trust", SEPARATE),
             "budget": {k: v for k, v in row["config"]["budget"].items() if not k.startswith("_")},
             "candidates": {
                 **{str(status): n for status, n in sorted(counts.items(), key=str)},
@@ -139,7 +140,7 @@ class Run:
         """Returns the problem as it is now. Raises ProblemError where its folder is gone."""
         row = self.row()
         place = row["problem_path"] if Path(row["problem_path"]).exists() else row["config"]["problem"]
-        return load_problem(str(place), row["config"].get("param"), row["config"].get("stage"))
+        return load_problem(str(place), *map(row["config"].get, ("param", "stage", "foreign")))
 
     def front(self) -> list[dict[str, Any]]:
         """Returns the ok candidates that no other dominates on the problem's objectives, best first on the first of them.
@@ -172,6 +173,7 @@ class Run:
         return {
             **{name: getattr(found, name) for name in (*same, "duplicate_of", "behaves_as")},
             "status": found.status or "in_flight",
+            "trust": self.row()["config"].get("trust", SEPARATE),
             "inspirations": list(found.inspirations),
             "metrics": dict(found.metrics),
             "features": dict(found.features),
@@ -299,9 +301,9 @@ def runs_in(refs: Sequence[RunRef]) -> list[dict[str, Any]]:
             run = Run(ref, ref.open())
             status = run.status()
             run.store.close()
-            line = {name: status[name] for name in ("state", "problem", "candidates", "best")}
+            line = {name: status[name] for name in ("state", "problem", "trust", "candidates", "best")}
         except Exception as error:  # noqa: BLE001 - one unreadable run must not hide the others
             line = {"state": f"unreadable ({error})", "problem": ref.problem, "candidates": {}, "best": None}
         where = {"folder": str(ref.folder or ""), "database": ref.database, "created_at": ref.created_at}
-        lines.append({"run_id": ref.run_id, **where, **line})
+        lines.append({"run_id": ref.run_id, "trust": "", **where, **line})
     return lines

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 
-from evolve.problem import TEXT, Problem
+from evolve.problem import SHARED, TEXT, Problem
 from evolve.proposer.bans import is_regular
 from evolve.proposer.deleted import absent, listed, restored
 from evolve.proposer.edits import fingerprint
@@ -247,10 +247,15 @@ def _problem(problem: Problem) -> str:
             "description": problem.description or f"Write `{_called(problem)}`.",
             "objectives": ", ".join(f"{directions[sign]} {name}" for name, sign in problem.objectives.items()),
             "known": f"Best known {problem.objective}: {number(best)}.\n" if best is not None else "",
-            "entry": f"{'Read as text' if problem.entry == TEXT else 'Run' if problem.command else 'Called'}: "
-            f"`{_called(problem)}`. Time limits: {_limits(problem)}.",
+            "entry": f"{_way(problem)}: `{_called(problem)}`. Time limits: {_limits(problem)}.",
         },
     )
+
+
+def _way(problem: Problem) -> str:
+    if problem.trust == SHARED:
+        return "Given to an evaluator"
+    return "Read as text" if problem.entry == TEXT else "Run" if problem.command else "Called"
 
 
 def _limits(problem: Problem) -> str:
@@ -412,6 +417,8 @@ def _contract(problem: Problem, first: bool) -> str:
     """Says what a first program must have, or what no edit may change."""
     if problem.entry == TEXT:
         return f"`{_called(problem)}` is read as text, never run."
+    if problem.trust == SHARED:
+        return "An evaluator loads it and expects names and parameters to stay as they are."
     if problem.command and first:
         return f"It is run as `{_called(problem)}`."
     if problem.command:
@@ -432,8 +439,10 @@ def _signature(problem: Problem) -> str:
 
 
 def _called(problem: Problem) -> str:
-    """Returns what is called: the function, the command's line, or the files that are only read."""
-    return ", ".join(problem.edit) if problem.entry == TEXT else problem.entry or " ".join(problem.command)
+    """Returns what is called: the function, the command's line, or the files that are only read or given to an evaluator."""
+    if problem.entry == TEXT or problem.trust == SHARED:
+        return ", ".join(problem.edit)
+    return problem.entry or " ".join(problem.command)
 
 
 def tokens(text: str) -> int:

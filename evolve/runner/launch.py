@@ -63,7 +63,7 @@ async def start(setup: Setup, run_id: str, folder: Path, url: str, screen: Scree
     try:
         store = Store(url, create=True)
         async with _started(setup, founding=setup.fork is None) as founding:
-            plan.show_price(setup, screen.note)
+            plan.warn(setup, screen.note)
             ref = _create(setup, store, run_id, folder)
             writer = Writer(store, ref.run_id)
             writer.claim()
@@ -97,7 +97,7 @@ async def resume(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen)
         measured_on = "" if model == "any" else store.measured_on(ref.run_id, model)
         # founding: killed before it had any
         async with _kept(writer), _started(setup, not search.size, measured_on) as founding:
-            plan.show_price(setup, screen.note)
+            plan.warn(setup, screen.note)
             spent = _spent(store, ref.run_id, search.open())
             with _uncollected():
                 runner = _runner(setup, search, store, writer, spent, screen, ref)
@@ -232,7 +232,7 @@ def _create(setup: Setup, store: Store, run_id: str, folder: Path) -> rundir.Run
         store,
         run_id,
         problem=setup.problem.name,
-        problem_path=str(setup.problem.path),
+        problem_path=str(setup.problem.folder),
         problem_hash=setup.problem.hash,
         config=dict(setup.config),
         words=list(setup.words),

@@ -25,10 +25,11 @@ def of(setup: Setup) -> dict[str, str]:
     limits = {name: getattr(budget, name) for name in Budget.__dataclass_fields__}
     directions = ", ".join(f"{'max' if sign > 0 else 'min'}imize {name}" for name, sign in problem.objectives.items())
     return {
-        "problem": f"{problem.name} ({problem.path}): {directions}; initial programs {len(problem.initials)}",
+        "problem": f"{problem.name} ({problem.folder}): {directions}; initial programs {len(problem.initials)}",
         "stages": ", ".join(f"{stage.name} ({stage.timeout_s:g} s)" for stage in problem.stages),
         "llm": f"{setup.provider.model}, {setup.provider.concurrency} at once",
         "evaluator": f"{setup.evaluator.slots} at once, isolation {setup.evaluator.isolation}",
+        **({"trust": problem.caution} if problem.caution else {}),
         "schedule": "async" if setup.search_settings["window"] is None else "ordered",
         "budget": ", ".join(f"{name} {limit:g}" for name, limit in limits.items() if limit is not None),
         "largest cost": _largest_cost(setup),
@@ -45,8 +46,13 @@ def _largest_cost(setup: Setup) -> str:
     return largest_cost(setup, ceiling) if budget.candidates else f"no limit; {first}"
 
 
-def show_price(setup: Setup, note: Callable[[str, str], None]) -> None:
-    """Says what a paid model can cost at most. Raises UsageError for a budget in dollars and a model without a price."""
+def warn(setup: Setup, note: Callable[[str, str], None]) -> None:
+    """Says whether candidates can forge their score, and what a paid model can cost at most.
+
+    Raises UsageError for a budget in dollars and a model without a price.
+    """
+    if setup.problem.caution:
+        note("trust", setup.problem.caution)
     ceiling, budget, embedder = largest_call_usd(setup), setup.budget, setup.embedder
     if budget.usd is not None and ceiling is None:
         raise UsageError(

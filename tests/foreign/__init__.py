@@ -1,0 +1,1 @@
+"""Folders in the formats of other engines, run without a change to them."""

@@ -1,0 +1,6 @@
+# EVOLVE-BLOCK-START
+def word():
+    return "a"
+
+
+# EVOLVE-BLOCK-END

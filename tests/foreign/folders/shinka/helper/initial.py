@@ -1,0 +1,2 @@
+def run_experiment(seed):
+    return seed

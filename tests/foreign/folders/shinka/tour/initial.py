@@ -1,0 +1,6 @@
+# EVOLVE-BLOCK-START
+def tour(towns):
+    return list(range(len(towns)))
+
+
+# EVOLVE-BLOCK-END
