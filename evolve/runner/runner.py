@@ -412,7 +412,8 @@ class Runner:
             self._follow()
             while self._sequenced and self._may_ask():
                 self._ask()
-            ended = bool(self._limits_reached()) or self.state == "finished"
+            # a record says itself what comes next: it may have been resumed with a larger budget, after what was told first
+            ended = bool(self._limits_reached()) or self.state == "finished" or self._order is not None
             for candidate, flight in list(self._in_flight.items()):
                 if flight.result is None or not self.search.may_tell(candidate, asking_ended=ended):
                     continue

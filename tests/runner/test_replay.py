@@ -49,6 +49,17 @@ async def test_a_replay_is_the_same_run(tmp_path, evaluations, window, proposing
     assert again.status()["llm"]["cost_usd"] == 0.0
 
 
+@pytest.mark.parametrize("window", [None, 4])
+async def test_a_run_that_went_on_with_a_larger_budget_is_repeated(tmp_path, window):
+    run = case(tmp_path / "first", 9, window=window)
+    await run.start()
+    run = replace(run, budget=Budget(candidates=20))
+    assert (await run.resume()).state == "finished"
+    again = replayed(tmp_path / "again", run)
+    assert (await again.start()).state == "finished"
+    assert again.export() == run.export()
+
+
 async def test_a_replay_that_was_killed_goes_on_with_the_record(tmp_path):
     copies: list[Case] = []
     run = case(tmp_path / "first", 30, provider=Slow(answer, lambda prompt: prompt.seed[-1] % 3, 3))
