@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evolve.api import open_run, run
+    from evolve.api import Problem, open_run, run
     from evolve.lineage import Run
     from evolve.problem import Instance, Invalid, Result
 
-__all__ = ["Instance", "Invalid", "Result", "Run", "open_run", "run"]
+__all__ = ["Instance", "Invalid", "Problem", "Result", "Run", "open_run", "run"]
 
 _HOMES = {
     "Instance": "evolve.problem", "Invalid": "evolve.problem", "Result": "evolve.problem",
-    "Run": "evolve.lineage", "open_run": "evolve.api", "run": "evolve.api",
+    "Problem": "evolve.api", "Run": "evolve.lineage", "open_run": "evolve.api", "run": "evolve.api",
 }  # fmt: skip
 
 

@@ -12,12 +12,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [
-    {"evolve.cli"},
-    {"evolve.session", "evolve.api", "evolve.config"},
+    {"evolve.cli", "evolve.api"},
+    {"evolve.session", "evolve.config"},
     {"evolve.runner", "evolve.lineage"},
     {"evolve.search", "evolve.proposer"},
     {"evolve.llm"},
     {"evolve.population"},
+    {"evolve.capture"},
     {"evolve.problem", "evolve.foreign"},
     {"evolve.types", "evolve.checks", "evolve.source", "evolve.rungs", "evolve.cache"},
     {"evolve.errors"},
@@ -31,6 +32,7 @@ HOMES = {
     "hydra": ("evolve/config.py", "evolve/cli/job.py"),
     "omegaconf": ("evolve/config.py", "evolve/cli/job.py"),
     "pandas": ("evolve/lineage/",),
+    "dspy": ("evaluators/dspy.py",),
     "matplotlib": ("evolve/lineage/",),
 }
 HEAVY = {"numpy", "sqlalchemy", "hydra", "omegaconf", "ray", "litellm", "rich", "yaml", "asyncio"}

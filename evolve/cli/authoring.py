@@ -306,6 +306,18 @@ def examined(problem: str) -> dict[str, Any]:
     return _checked(*asyncio.run(_advised(setup, setup.problem.initials[0], None)))
 
 
+def tried(problem: str, files: Files, debug: bool) -> dict[str, Any]:
+    """Returns what `check --json` says of a candidate, without advice; with `debug` as `check --debug` has it."""
+    setup, missing = _here(_setup(problem, []))
+    files = {**(setup.problem.initials[0] if setup.problem.initials else {}), **files}
+    if missing:
+        return {"status": Status.SKIPPED.value, "feedback": f"needs {', '.join(missing)}, not found here"}
+    if not debug:
+        return _checked(asyncio.run(_sandboxed(setup, files)), [])
+    whole = argparse.Namespace(stage=None, instance=None, replicate=None, debug=True, json=False)
+    return {**_checked(_debugged(setup.problem, files, whole), []), "unverified": True}
+
+
 def _checked(evaluation: Evaluation, advised: Sequence[str]) -> dict[str, Any]:
     return {
         "status": evaluation.status.value,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from rich.console import Console, Group, RenderableType
@@ -41,6 +42,11 @@ SHOWN_AT_ONCE = (
 def screen_for(stream: TextIO) -> Screen:
     """Returns the live screen for a terminal, plain lines for anything else."""
     return LiveScreen(stream) if stream.isatty() else Plain(stream)
+
+
+def line_for(stream: TextIO) -> Screen:
+    """Returns one live line for a terminal and a notebook, plain lines for anything else."""
+    return OneLine(stream) if stream.isatty() or "ipykernel" in sys.modules else Plain(stream)
 
 
 class Ticking:
@@ -101,6 +107,17 @@ class Plain(Ticking):
         if time.monotonic() - self._last >= LINE_EVERY_S or (runner.state != "running" and line(runner) != self._line):
             self._last, self._line = time.monotonic(), line(runner)
             self.print(self._line)
+
+
+class OneLine(Ticking):
+    """Rewrites one line in place; notes are lines of their own above it."""
+
+    def look(self, runner: Runner) -> None:
+        self.print(line(runner), end="" if runner.state == "running" else "\n")
+
+    def print(self, what: str | Text, end: str = "\n") -> None:
+        with suppress(OSError, ValueError):  # nobody reads any more: the run goes on
+            print(f"\r{plain(str(what)):<100}", end=end, file=self.console.file, flush=True)
 
 
 class LiveScreen(Ticking):

@@ -93,7 +93,7 @@ class Runner:
     ):
         self.problem, self.search, self.provider, self.evaluator = problem, search, provider, evaluator
         self.store, self.writer, self.budget, self.spent, self.note = store, writer, budget, spent, note
-        self.state, self.reason = "running", ""
+        self.where, self.state, self.reason = where, "running", ""
         self.counts = counts if counts is not None else {}
         busy = busy_s or {}
         self.llm_meter = Meter(provider.concurrency, clock, busy.get("llm", 0.0))

@@ -14,6 +14,8 @@ from evolve.errors import EvolveError, ProviderError
 from evolve.problem import Problem
 from evolve.types import StageOutcome, Status
 
+pytestmark = pytest.mark.integration
+
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def local() -> AsyncIterator[LocalPool]:
