@@ -323,11 +323,8 @@ def model(prompt: str, system: str) -> str:
 
 def _read(told: str, page: str, name: str, subject: str) -> str:
     known = {relation.name: relation.sentence for relation in (*RELATIONS, *RENAMED)}
-    pattern = (
-        re.escape(known.get(name, f"The {name} of {{}} is {{}}"))
-        .replace(r"\{\}", "{}")
-        .format(re.escape(subject), r"(\w+)")
-    )
+    said, about = (known[name], subject) if name in known else ("The {} is {}", f"{name} of {subject}")
+    pattern = said.format(re.escape(about), r"(\w+)")  # only what is ours is a format: `about` may hold braces
     for sentence in page.split(". "):
         found = re.search(pattern, sentence)
         if found and not (says(told, "Until") and sentence.startswith("Until")):

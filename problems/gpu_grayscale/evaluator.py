@@ -62,7 +62,7 @@ def geometry(source: str) -> tuple[int, int]:
     if len(source) > LONGEST:
         raise Invalid(f"kernel.cu has {len(source)} characters; at most {LONGEST} are read")
     code = COMMENT_OR_TEXT.sub(lambda found: '"C"' if found[0] == '"C"' else " ", source.replace("\\\n", ""))
-    if re.search(r"^\s*(#|%:|\?\?=)\s*(include|import|embed)", code, re.MULTILINE):
+    if re.search(r"^[^\S\n]*(#|%:|\?\?=)\s*(include|import|embed)", code, re.MULTILINE):
         raise Invalid("kernel.cu includes a file; it must stand alone")
     if SIGNATURE.search(code) is None:
         raise Invalid(

@@ -382,4 +382,12 @@ def test_the_scripted_model_reads_what_it_is_told():
     assert referee.model(f"The value alone, not what held Until a year.\n{question}", "") == "Holjas"
     assert referee.model(question, "") == "It is Dengil."
     assert referee.model(question.replace("birthplace", "mentor"), "") == "unknown"
+    assert referee.model("alone Page: The hue of Balcor is red\nWhat is the hue of Balcor?", "") == "red"
+
+
+@pytest.mark.parametrize("name", ["{}", "{", "}", "{0.__class__}", "{!r:>99999999}", "mayor of {}", "(", "\\"])
+def test_the_scripted_model_takes_no_formats_from_a_prompt(name):
+    page = f"The {name} of Balcor is red. The mayor of {name} is Dengil"
+    assert referee.model(f"alone Page: {page}\nWhat is the {name} of Balcor?", "") == "red"
+    assert referee.model(f"alone Page: {page}\nWhat is the mayor of {name}?", "") == "Dengil"
     assert referee.model("Hello", "") == "I don't know what to do."

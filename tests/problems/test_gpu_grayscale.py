@@ -11,6 +11,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -106,6 +107,13 @@ def test_geometry_is_read_from_the_text():
 def test_text_that_is_no_kernel_is_refused(source, reason):
     with pytest.raises(Invalid, match=reason.replace("(", r"\(")):
         referee.geometry(source)
+
+
+def test_empty_lines_are_read_fast():
+    began = time.process_time()
+    with pytest.raises(Invalid, match=r"must define extern"):
+        referee.geometry("\n" * 19_999)
+    assert time.process_time() - began < 1
 
 
 @asynchronous
