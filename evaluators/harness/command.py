@@ -82,7 +82,7 @@ class Command:
             printed = output.read().decode("utf-8", "replace")
         try:
             return json.loads(printed)
-        except ValueError:
+        except (ValueError, RecursionError):
             return printed
 
     def _asked(self, line: str) -> Any:
@@ -130,7 +130,7 @@ def _parsed(line: bytes) -> tuple[str, Any, Mapping[str, Any]]:
     """Returns what kind of answer a line is, its value, and all of it."""
     try:
         answer = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
     kinds = [kind for kind in ("return", "raise", "service") if isinstance(answer, dict) and kind in answer]
     if len(kinds) != 1:

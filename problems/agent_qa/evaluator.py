@@ -225,7 +225,8 @@ def services(instance: Instance, lm: Any) -> dict[str, Callable[..., Any]]:
 
 def _text(given: Any, name: str) -> str:
     if not isinstance(given, str) or len(given) > MOST:
-        raise Invalid(f"{name} takes a text of at most {MOST:,} characters, not {str(given)[:60]!r}")
+        got = f"{len(given):,}" if isinstance(given, str) else f"a value of type {type(given).__name__}"
+        raise Invalid(f"{name} takes a text of at most {MOST:,} characters, not {got}")
     return given
 
 
@@ -289,6 +290,8 @@ def answered(output: Any) -> str:
         output = int(output)
     if isinstance(output, bool) or not isinstance(output, str | int | float):
         raise Invalid(f"run returned a value of type {type(output).__name__}; an answer is text or a number")
+    if isinstance(output, int) and output.bit_length() > MOST:  # Python does not even print longer ones
+        raise Invalid(f"run returned a number of {output.bit_length():,} bits; an answer has at most {MOST:,}")
     return output.strip() if isinstance(output, str) else repr(output)
 
 
@@ -320,11 +323,8 @@ def model(prompt: str, system: str) -> str:
 
 def _read(told: str, page: str, name: str, subject: str) -> str:
     known = {relation.name: relation.sentence for relation in (*RELATIONS, *RENAMED)}
-    pattern = (
-        re.escape(known.get(name, f"The {name} of {{}} is {{}}"))
-        .replace(r"\{\}", "{}")
-        .format(re.escape(subject), r"(\w+)")
-    )
+    said, about = (known[name], subject) if name in known else ("The {} is {}", f"{name} of {subject}")
+    pattern = said.format(re.escape(about), r"(\w+)")  # only what is ours is a format: `about` may hold braces
     for sentence in page.split(". "):
         found = re.search(pattern, sentence)
         if found and not (says(told, "Until") and sentence.startswith("Until")):

@@ -12,6 +12,7 @@ import math
 import re
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,10 +45,13 @@ def instances(stage: Stage, rng: np.random.Generator) -> list[Instance]:
         return [Instance(name="static")]
     checked, timed = (HOLDOUT_CHECKED, HOLDOUT_TIMED) if stage.name == "holdout" else (CHECKED, TIMED)
     counts = {**dict.fromkeys(checked, 2), **{side: PIXELS // side**2 for side in timed}}
-    keys = [
-        {side: rng.integers(1, 1 << 32, count + 2).tolist() for side, count in counts.items()} for _ in range(REPEATS)
-    ]
+    keys = [{side: _keys(rng, count) for side, count in counts.items()} for _ in range(REPEATS)]
     return [Instance({"checked": list(checked), "timed": list(timed)}, secret=keys, name="images")]
+
+
+def _keys(rng: np.random.Generator, count: int) -> list[Any]:
+    """Returns a key of three words for each image, and two keys of one word for the sums."""
+    return [*rng.integers(1, 1 << 32, (count, 3)).tolist(), *rng.integers(1, 1 << 32, 2).tolist()]
 
 
 # ---------------------------------------------------------------- the text
@@ -58,7 +62,7 @@ def geometry(source: str) -> tuple[int, int]:
     if len(source) > LONGEST:
         raise Invalid(f"kernel.cu has {len(source)} characters; at most {LONGEST} are read")
     code = COMMENT_OR_TEXT.sub(lambda found: '"C"' if found[0] == '"C"' else " ", source.replace("\\\n", ""))
-    if re.search(r"^\s*(#|%:|\?\?=)\s*(include|import|embed)", code, re.MULTILINE):
+    if re.search(r"^[^\S\n]*(#|%:|\?\?=)\s*(include|import|embed)", code, re.MULTILINE):
         raise Invalid("kernel.cu includes a file; it must stand alone")
     if SIGNATURE.search(code) is None:
         raise Invalid(
@@ -125,7 +129,7 @@ def drive(instance: Instance, candidate: Any) -> Measured | None:
 
 
 def _repeat(
-    candidate: Any, source: str, sides: dict[str, Any], keys: dict[int, list[int]]
+    candidate: Any, source: str, sides: dict[str, Any], keys: dict[int, list[Any]]
 ) -> tuple[float, dict[int, Images]]:
     """Runs one process on all sides; returns the device's bandwidth and what was found."""
     bandwidth = candidate.start(source, *geometry(source))
@@ -178,7 +182,7 @@ def score(instance: Instance, output: Measured | None) -> Result:
     )
 
 
-def _check(side: int, found: Images, reference: Images, keys: list[int]) -> None:
+def _check(side: int, found: Images, reference: Images, keys: list[Any]) -> None:
     """Raises Invalid where a pixel is wrong: by the device's count, another process's sums, or pixel by pixel here."""
     pixels, where = side * side, f"{side} x {side}"
     if type(found.wrong) is not int or found.wrong:
@@ -215,8 +219,13 @@ def mix(x: np.ndarray) -> np.ndarray:
     return x ^ (x >> np.uint32(16))
 
 
-def gray(pixels: int, key: int) -> np.ndarray:
-    """Returns in float64 what the image of a key is in gray, (pixels,)."""
-    drawn = mix(np.arange(3 * pixels, dtype=np.uint32) + mix(np.array([key], dtype=np.uint32)))
+def gray(pixels: int, key: Sequence[int]) -> np.ndarray:
+    """Returns in float64 what the image of a key is in gray, (pixels,).
+
+    The key has 96 bits, mixed in one after another: who could tell it from a few pixels would not have to read the rest.
+    """
+    drawn = np.arange(3 * pixels, dtype=np.uint32)
+    for word in key:
+        drawn = mix(drawn + np.uint32(word))
     rgb = (drawn >> np.uint32(8)).astype(np.float64).reshape(-1, 3) * 2.0**-24
     return rgb @ np.array([0.2989, 0.5870, 0.1140])

@@ -90,7 +90,7 @@ def parse(output: Any, shape: Shape) -> list[np.ndarray]:
     """
     n, m, p = shape
     if type(output) is np.ndarray or not isinstance(output, list | tuple) or len(output) != 3:
-        length = f" of length {len(output)}" if isinstance(output, list | tuple | dict | str | np.ndarray) else ""
+        length = f" of length {len(output)}" if isinstance(output, list | tuple | dict | str) else ""
         raise Invalid(
             f"decompose returned a value of type {type(output).__name__}{length}; return three factors u, v, w"
         )

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -213,9 +214,14 @@ def model(prompt: str, system: str) -> str:
     A rule is `If the plan is P and it says "W", answer L`, in any mixture of such conditions on one line. JSON comes only
     where the prompt asks for it, with the key of its example. Knows nothing of RULES.
     """
-    label = next((label for given, label in OBEYED.findall(system) if _holds(given, prompt)), _word_label(prompt))
+    label = next((label for given, label in _rules(system) if _holds(given, prompt)), _word_label(prompt))
     key = re.search(r'\{\s*"(\w+)"', system)
     return json.dumps({key[1] if key else "team": label}) if says(system, "JSON") else f"I would say {label}."
+
+
+@lru_cache(8)  # of a prompt of many `if` the search is slow, and every ticket has the same one
+def _rules(system: str) -> list[tuple[str, str]]:
+    return [(given, label) for given, label in OBEYED.findall(system)]
 
 
 def _holds(given: str, ticket: str) -> bool:

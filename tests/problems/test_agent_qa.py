@@ -244,7 +244,7 @@ def test_the_ninth_call_of_tools_and_the_fifth_of_the_model_raise_in_the_candida
 def test_refused_calls_count_and_say_nothing_more():
     instance = draw("small")[0]
     tools = referee.services(instance, lm())
-    for given in (None, 1, ["x"], "x" * 4001, b"x", {"a": 1}):
+    for given in (None, 10**6000, ["x"], "x" * 4001, b"x", {"a": 1}):
         with pytest.raises(Invalid, match="takes a text of at most 4,000 characters"):
             tools["lookup"](given)
     with pytest.raises(Invalid, match="lm takes a text"):
@@ -280,6 +280,11 @@ def test_pages_of_one_question_say_nothing_true_of_another():
 def test_output_that_is_no_answer_is_refused(output):
     with pytest.raises(Invalid, match="an answer is text or a number"):
         referee.answered(output)
+
+
+def test_answer_that_is_a_huge_number_is_refused():
+    with pytest.raises(Invalid, match="a number of 19,932 bits"):
+        referee.answered(10**6000)
 
 
 @pytest.mark.parametrize(
@@ -377,4 +382,12 @@ def test_the_scripted_model_reads_what_it_is_told():
     assert referee.model(f"The value alone, not what held Until a year.\n{question}", "") == "Holjas"
     assert referee.model(question, "") == "It is Dengil."
     assert referee.model(question.replace("birthplace", "mentor"), "") == "unknown"
+    assert referee.model("alone Page: The hue of Balcor is red\nWhat is the hue of Balcor?", "") == "red"
+
+
+@pytest.mark.parametrize("name", ["{}", "{", "}", "{0.__class__}", "{!r:>99999999}", "mayor of {}", "(", "\\"])
+def test_the_scripted_model_takes_no_formats_from_a_prompt(name):
+    page = f"The {name} of Balcor is red. The mayor of {name} is Dengil"
+    assert referee.model(f"alone Page: {page}\nWhat is the {name} of Balcor?", "") == "red"
+    assert referee.model(f"alone Page: {page}\nWhat is the mayor of {name}?", "") == "Dengil"
     assert referee.model("Hello", "") == "I don't know what to do."

@@ -192,6 +192,11 @@ def test_more_than_one_cpu_is_refused():
         scored(FACTOR, F, cpus=1.9)
 
 
+def test_repeats_with_more_than_one_cpu_do_not_count():
+    times = Timed([0.001, 0.002, 0.001, 0.003, 0.004], [F] * 5, [0.01] * 5, [1.9, 0.9, 1.9, 0.9, 0.9])
+    assert referee.score(FACTOR, times).metrics == {"speedup": pytest.approx(5.0)}
+
+
 @pytest.mark.parametrize("seconds", [0.0, 1e-9])
 def test_faster_than_the_memory_is_suspect(seconds):
     results = [scored(CONVOLVE, X, seconds=seconds), scored(FACTOR, F)]

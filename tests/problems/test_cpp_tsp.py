@@ -217,6 +217,11 @@ async def test_errors_of_the_compiler_come_back(run):
         ('std::printf("0\\n"); return order;', Status.INVALID, "printed 101 words"),
         ("std::exit(0);", Status.INVALID, "printed 0 words"),
         ("std::abort();", Status.CRASH, "SIGABRT"),
+        (
+            'for (int k = 0; k < 100000; ++k) std::printf("["); std::exit(0);',
+            Status.INVALID,
+            "printed 1 words",
+        ),  # no JSON
         pytest.param(
             "while (seconds() < 2.1) {} return order;",
             Status.INVALID,

@@ -11,6 +11,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -63,14 +64,14 @@ def test_folder_loads():
 
 def test_drawn_keys_stay_the_same():
     keys = [instance.secret for stage in ("main", "holdout") for instance in draw(stage)]
-    assert hashlib.sha256(json.dumps(keys).encode()).hexdigest()[:16] == "4b0dc894a1c494b0"
+    assert hashlib.sha256(json.dumps(keys).encode()).hexdigest()[:16] == "724bd165c4771602"
 
 
 def test_images_of_the_holdout_have_other_sides_and_no_key_is_used_twice():
     (main,), (holdout,) = draw("main"), draw("holdout")
     assert not set(main.secret[0]) & set(holdout.secret[0])
-    keys = [key for repeat in main.secret for side in repeat.values() for key in side]
-    assert len(main.secret) == 5 and len(set(keys)) == len(keys)
+    words = np.concatenate([np.ravel(key) for repeat in main.secret for side in repeat.values() for key in side])
+    assert len(main.secret) == 5 and len(set(words.tolist())) == len(words)
     assert main.input == {"checked": [512, 517, 2048], "timed": [4096, 8192]}  # and no key
 
 
@@ -106,6 +107,13 @@ def test_geometry_is_read_from_the_text():
 def test_text_that_is_no_kernel_is_refused(source, reason):
     with pytest.raises(Invalid, match=reason.replace("(", r"\(")):
         referee.geometry(source)
+
+
+def test_empty_lines_are_read_fast():
+    began = time.process_time()
+    with pytest.raises(Invalid, match=r"must define extern"):
+        referee.geometry("\n" * 19_999)
+    assert time.process_time() - began < 1
 
 
 @asynchronous
@@ -257,9 +265,15 @@ class Emulation:
         return getattr(self.bench, name)
 
 
-SIDES = {8: [1, 2, 3, 4], 17: [5, 6, 7, 8], 16: [9, 10, 11, 12]}  # two keys of images and two of sums each
+# two keys of images and two of sums each
+SIDES = {8: [[1, 2, 3], [4, 5, 6], 7, 8], 17: [[9, 8, 7], [6, 5, 4], 3, 2], 16: [[1, 1, 2], [2, 1, 1], 9, 10]}
 CASE = Instance({"checked": [8, 17], "timed": [16]}, secret=[SIDES], name="images")
 ODD = Instance({"checked": [17], "timed": []}, secret=[SIDES], name="images")
+
+
+def weights(pixels, key):
+    mix = referee.mix
+    return 0.5 + (mix(mix(mix(np.arange(pixels) + key))) >> 8) * 2.0**-24
 
 
 @pytest.fixture(scope="session")
@@ -295,19 +309,19 @@ def test_another_shape_of_the_grid_is_right(evaluated, per_thread):
 @needs_cpp
 def test_images_are_those_that_the_referee_draws(built):
     bench = host.Bench(Emulated(built), KERNEL, 256, 1)
-    bench.prepare(100, [7, 2**32 - 1])
+    keys = [[7, 8, 9], [2**32 - 1, 2**31, 1]]
+    bench.prepare(100, keys)
     before = bench.idle(3)["sums"]
     assert before.shape == (2, 1) and np.isnan(before).all()  # nothing of the warm-up is left in the outputs
     sums = bench.run(5)["sums"]
-    assert bench.image() == pytest.approx(referee.gray(100, 7), abs=1e-6)
-    weights = 0.5 + (referee.mix(np.arange(100) + referee.mix(np.array([5]))) >> 8) * 2.0**-24
-    assert sums[:, 0] == pytest.approx([weights @ referee.gray(100, key) for key in (7, 2**32 - 1)], rel=1e-6)
+    assert bench.image() == pytest.approx(referee.gray(100, keys[0]), abs=1e-6)
+    assert sums[:, 0] == pytest.approx([weights(100, 5) @ referee.gray(100, key) for key in keys], rel=1e-6)
     assert bench.verify() == 0
 
 
 def test_drawn_values_are_known():
     assert referee.mix(np.array([0, 1, 2**32 - 1])).tolist() == [0, 0x514E28B7, 0x81F16F39]  # of MurmurHash3
-    assert 0.35 < referee.gray(10_000, 1).mean() / 0.9999 < 0.65
+    assert 0.35 < referee.gray(10_000, [1, 2, 3]).mean() / 0.9999 < 0.65
 
 
 PIXEL = "int i = blockIdx.x * THREADS + threadIdx.x; if (i >= pixels) return;"
@@ -342,6 +356,30 @@ def test_answers_of_an_earlier_launch_are_of_no_use(evaluated):
         evaluated(kernel(body, before=before), ODD)
 
 
+# undoes the last mix of the first pixel, 256 times for the bits that it does not show, and draws the image from there
+RECOVERED = r"""
+__device__ unsigned mixed(unsigned x) { x ^= x >> 16; x *= 0x85ebca6bU; x ^= x >> 13; x *= 0xc2b2ae35U; return x ^ x >> 16; }
+__device__ unsigned undone(unsigned x) {
+    x ^= x >> 16; x *= 0x7ed1b41dU; x ^= x >> 13 ^ x >> 26; x *= 0xa5cb9243U; return x ^ x >> 16;
+}
+__device__ float value(unsigned x) { return (mixed(x) >> 8) * 5.9604644775390625e-08f; }
+"""
+DRAWN = """
+unsigned top = (unsigned)(rgb[0] * 16777216.0f) << 8, key = 0;
+for (unsigned low = 0; low < 256; ++low) {
+    unsigned k = undone(top | low);
+    if (value(k) == rgb[0] && value(k + 1) == rgb[1] && value(k + 2) == rgb[2]) key = k;
+}
+gray[i] = 0.2989f * value(3 * i + key) + 0.587f * value(3 * i + 1 + key) + 0.114f * value(3 * i + 2 + key);
+"""
+
+
+@needs_cpp
+def test_the_key_is_not_told_by_the_first_pixel(evaluated):
+    with pytest.raises(Invalid, match=r"pixels are NaN or off"):
+        evaluated(kernel(PIXEL + DRAWN, before=RECOVERED), ODD)
+
+
 # ---------------------------------------------------------------- what the candidate's process says
 
 
@@ -350,8 +388,7 @@ def measured(**changed) -> referee.Measured:
 
     def images(side, seconds):
         want = [referee.gray(side * side, key) for key in SIDES[side][:-2]]
-        weights = 0.5 + (referee.mix(np.arange(side * side) + referee.mix(np.array(SIDES[side][-1:]))) >> 8) * 2.0**-24
-        sums = np.array([[weights @ one] for one in want])
+        sums = np.array([[weights(side * side, SIDES[side][-1]) @ one] for one in want])
         return referee.Images(seconds, 0.1, sums, 0, want[0].astype(np.float32) if side != 16 else None)
 
     found = {side: images(side, 0.001) for side in SIDES}

@@ -283,6 +283,7 @@ def bad_shapes():
         ("uvw", "type str of length 3"),
         ({"u": u, "v": v, "w": w}, "type dict"),
         (np.array([u, v, w]), "type ndarray"),
+        (np.array(7), "type ndarray"),
         ([u, v], "length 2"),
         (7, "type int"),
         ([u, v, None], "w is a value of type NoneType"),

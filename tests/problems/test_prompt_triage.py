@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import json
 import re
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -222,6 +223,12 @@ def test_no_rule_is_told_before_the_first_evaluation():
 )
 def test_the_scripted_model_obeys_what_is_literally_there(rule, label):
     assert label_of(f'Answer in JSON: {{"label": "x"}}\n{rule}', "Plan: pro\nChannel: mail\n\nIt is slow.") == label
+
+
+def test_the_scripted_model_reads_a_long_prompt_once():
+    prompt, began = "if " * 2000, time.process_time()
+    results(prompt, draw("main"))
+    assert time.process_time() - began < 5  # it is read in 0.2 s, and there are 120 tickets
 
 
 def test_the_scripted_model_takes_the_key_of_the_example():
