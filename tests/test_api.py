@@ -122,6 +122,8 @@ def test_an_interrupt_drains_the_run_that_is_waited_for(problem, monkeypatch):
 def test_what_cannot_begin_or_go_on_is_raised(problem):
     with pytest.raises(UsageError, match="no such key"):
         problem.run(["budget.candidate=3"])
+    with pytest.raises(UsageError, match="must be a list of KEY=VALUE"):
+        evolve.run("circle_packing", "budget.candidates=3")
     with pytest.raises(RunError, match="no output is a number"):
         evolve.run(initial=SOURCE, score=lacking_a_number, instances=POINTS)
     with pytest.raises(UsageError, match="problem=line: is one already; leave it out, or score"):
@@ -145,6 +147,11 @@ def lacking_a_number(instance: evolve.Instance, output: float) -> float:
         ({"score": score, "initial": SOURCE, "params": {"n": np.float64(1)}}, "problem.yaml can't hold .*1.0"),
         ({"score": score, "initial": SOURCE, "name": "a/b"}, "name='a/b': names a folder"),
         ({"score": 3, "initial": SOURCE}, "score: must be a function, not int"),
+        ({"score": None, "initial": SOURCE}, "score: must be a function, not NoneType"),
+        ({"score": score, "initial": Path("x.py")}, r"x.py'\): is no candidate; give its text"),
+        ({"score": score, "initial": {"x.py": b""}}, "is no candidate; give its text"),
+        ({"score": score, "initial": {"../../x.py": SOURCE}}, "x.py: is not in the problem's folder"),
+        ({"score": score, "initial": SOURCE, "instances": 5}, "instances=5: must be a list of inputs or a function"),
     ],
 )
 def test_a_mistake_is_one_line(parts, said):
