@@ -22,7 +22,7 @@ from evolve.types import APART, Files
 
 BUNDLED = "problems"  # the package that ships problems; named here only, never imported
 ENTRY_POINTS = "evolve.problems"  # the group by which installed packages add theirs
-PASS_IF = r"(>=|<=|>|<) *(q\d{1,2}|-?\d+(?:\.\d*)?(?:e-?\d+)?)"
+PASS_IF = r"(>=|<=|>|<) *(q\d{1,2}|-?\d+(?:\.\d*)?(?:e[-+]?\d+)?)"
 LATER = {"incumbent"}
 TEXT = "text"  # the entry of a candidate that is read, not run
 LEVELS = ("bare", "guarded", "strict")  # of isolation, the weakest first
@@ -496,11 +496,11 @@ def _tune(given: Mapping[str, Any], stages: Sequence[Stage], where: Path) -> Tun
 
 
 def folder_files(folder: Path) -> list[Path]:
-    """Returns the files that make up a problem, sorted by their path: not caches, hidden ones, or runs that lie in it."""
+    """Returns the files that make up a problem, sorted by path: not caches, hidden ones, runs that lie in it, dead links."""
     found = []
     for root, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not _is_aside(Path(root, name))]
-        found += [Path(root, name) for name in names if not name.startswith(".")]
+        found += [path for name in names if not name.startswith(".") and (path := Path(root, name)).is_file()]
     return sorted(found, key=lambda p: p.relative_to(folder).as_posix())
 
 
@@ -514,8 +514,12 @@ def folder_hash(folder: Path, params: Mapping[str, Any], stages: Mapping[str, An
         json.dumps([dict(params), {k: dict(v) for k, v in stages.items()}], sort_keys=True).encode()
     )
     for path in folder_files(folder):
-        content = path.read_bytes()
-        digest.update(f"\0{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode())
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ProblemError(f"{path}: can't be read: {error.strerror}") from None
+        head = f"\0{path.relative_to(folder).as_posix()}\0{len(content)}\0"
+        digest.update(head.encode(errors="surrogateescape"))  # a name may be no text
         digest.update(content)
     return digest.hexdigest()[:16]
 
