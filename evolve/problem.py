@@ -403,8 +403,11 @@ def load_problem(
     _known_keys(spec, tuple(KINDS), where, "")
     for key, value in spec.items():
         _require(
-            value is None or isinstance(value, KINDS[key][0]), f"{where}: {key} must be {KINDS[key][1]}, not {value!r}"
+            value is None or (isinstance(value, KINDS[key][0]) and (key, value) != ("entry", [])),
+            f"{where}: {key} must be {KINDS[key][1]}, not {value!r}",
         )
+        odd = [name for name in value if not isinstance(name, str)] if isinstance(value, dict) else []
+        _require(not odd, f"{where}: {key}: the name {odd and odd[0]!r} is no text; quote it")
     merged = _params(spec.get("params") or {}, params or {}, where)
     initials = _initials(folder)
     edit = _edit(spec, initials, where)
