@@ -25,14 +25,12 @@ from evolve.cli import authoring
 from evolve.cli.screen import OneLine, line_for
 from evolve.errors import ProblemError, RunError, UsageError
 from evolve.lineage import Run
-from evolve.problem import TEXT, folder_files, load_problem
+from evolve.problem import HOOKS, TEXT, folder_files, load_problem
 from evolve.runner.launch import Ended, Screen
 from evolve.runner.runner import Runner
 
 Code = str | Mapping[str, str] | Callable[..., Any]
 """A candidate: its text, its files, or a function, which is written with what it uses."""
-
-HOOKS = ("instances", "model", "services", "drive", "aggregate")
 
 
 class Problem:
@@ -50,7 +48,7 @@ class Problem:
             raise UsageError(f"name={name!r}: names a folder; use letters, digits, _ and -")
         if instances is not None:
             keys["instances"] = instances if callable(instances) else _listing(instances)
-        given = {hook: keys.pop(hook) for hook in HOOKS if keys.get(hook) is not None}
+        given = {hook: found for hook in HOOKS if (found := keys.pop(hook, None)) is not None}
         self.name, self.files = name, Capture({**given, "score": score}, "evaluator.py").files
         self._edit = "initial.md" if keys.get("entry") == TEXT else "initial.py"
         if initial is not None:

@@ -23,6 +23,7 @@ from evolve.types import APART, Files
 BUNDLED = "problems"  # the package that ships problems; named here only, never imported
 ENTRY_POINTS = "evolve.problems"  # the group by which installed packages add theirs
 PASS_IF = r"(>=|<=|>|<) *(q\d{1,2}|-?\d+(?:\.\d*)?(?:e[-+]?\d+)?)"
+HOOKS = ("instances", "model", "services", "drive", "score", "aggregate")  # evaluator.py's functions, called by name
 LATER = {"incumbent"}
 TEXT = "text"  # the entry of a candidate that is read, not run
 LEVELS = ("bare", "guarded", "strict")  # of isolation, the weakest first

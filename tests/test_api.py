@@ -64,6 +64,11 @@ def test_debugging_is_in_this_process(problem, capsys, monkeypatch):
     assert not any("evolve-" in str(getattr(module, "__file__", "")) for module in sys.modules.values())
 
 
+def test_a_function_that_is_none_is_not_given(problem):
+    given = {"score": score, "instances": POINTS, "initial": SOURCE, "description": "Fit the line.", "name": "line"}
+    assert evolve.Problem(**given, drive=None, model=None).files == problem.files
+
+
 def test_a_saved_problem_is_a_folder_like_any_other(problem, tmp_path, capsys):
     assert problem.save("saved") == Path("saved") == problem.save("saved")
     assert dispatch(["run", "problem=./saved", "budget.candidates=2", "evaluator.workers=1", "run_dir=done"]) == 0
