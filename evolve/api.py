@@ -8,7 +8,7 @@ import io
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from contextlib import contextmanager, suppress
@@ -25,14 +25,12 @@ from evolve.cli import authoring
 from evolve.cli.screen import OneLine, line_for
 from evolve.errors import ProblemError, RunError, UsageError
 from evolve.lineage import Run
-from evolve.problem import TEXT, folder_files, load_problem
+from evolve.problem import HOOKS, TEXT, folder_files, load_problem
 from evolve.runner.launch import Ended, Screen
 from evolve.runner.runner import Runner
 
 Code = str | Mapping[str, str] | Callable[..., Any]
 """A candidate: its text, its files, or a function, which is written with what it uses."""
-
-HOOKS = ("model", "services", "drive", "score", "aggregate")
 
 
 class Problem:
@@ -48,9 +46,10 @@ class Problem:
     ):
         if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name):
             raise UsageError(f"name={name!r}: names a folder; use letters, digits, _ and -")
-        listed = instances if instances is None or callable(instances) else _listing(list(instances))
-        given = {"instances": listed, "score": score, **{hook: keys.pop(hook) for hook in HOOKS if hook in keys}}
-        self.name, self.files = name, Capture({k: v for k, v in given.items() if v is not None}, "evaluator.py").files
+        if instances is not None:
+            keys["instances"] = instances if callable(instances) else _listing(instances)
+        given = {hook: found for hook in HOOKS if (found := keys.pop(hook, None)) is not None}
+        self.name, self.files = name, Capture({**given, "score": score}, "evaluator.py").files
         self._edit = "initial.md" if keys.get("entry") == TEXT else "initial.py"
         if initial is not None:
             folder = "initial/" if isinstance(initial, Mapping) else ""
@@ -69,6 +68,8 @@ class Problem:
         for path in folder_files(folder):
             if self.files.get(path.relative_to(folder).as_posix()) != path.read_bytes():
                 raise UsageError(f"{path}: is there already, and not of this problem; name a new folder")
+        if odd := [name for name in self.files if ".." in name.split("/")]:
+            raise UsageError(f"{odd[0]}: is not in the problem's folder; name files without '..'")
         try:
             for name, content in self.files.items():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -104,8 +105,12 @@ class Problem:
         return run(kept, overrides, seed=seed, background=background)
 
     def _candidate(self, code: Code) -> Mapping[str, str]:
+        if isinstance(code, str):
+            return {self._edit: code}
+        if isinstance(code, Mapping) and all(isinstance(part, str) for pair in code.items() for part in pair):
+            return code
         if not callable(code):
-            return {self._edit: code} if isinstance(code, str) else code
+            raise UsageError(f"{code!r}: is no candidate; give its text, its files {{path: text}}, or a function")
         files = Capture({code.__name__: code}, self._edit).files
         if len(files) > 1:
             raise ProblemError(
@@ -119,7 +124,11 @@ class Problem:
             yield str(self.save(Path(place).resolve() / self.name))
 
 
-def _listing(_instances: list[Any]) -> Any:
+def _listing(given: Any) -> Any:
+    if not isinstance(given, Iterable) or isinstance(given, str | bytes):
+        raise UsageError(f"instances={given!r}: must be a list of inputs or a function (stage, rng)")
+    _instances = list(given)
+
     def instances(stage: Any, rng: Any) -> Any:
         return _instances
 
@@ -203,6 +212,8 @@ def run(
     """
     if parts and problem is not None:
         raise UsageError(f"problem={problem}: is one already; leave it out, or {', '.join(parts)}")
+    if isinstance(overrides, str):
+        raise UsageError(f"overrides={overrides!r}: must be a list of KEY=VALUE, [{overrides!r}]")
     problem = Problem(**parts) if parts else problem
     if isinstance(problem, Problem):
         return problem.run(overrides, seed=seed, background=background)

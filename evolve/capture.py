@@ -12,10 +12,11 @@ import symtable
 import sys
 import sysconfig
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
 from textwrap import dedent
-from types import ModuleType
+from types import CellType, ModuleType
 from typing import Any
 
 from evolve.errors import ProblemError
@@ -50,7 +51,8 @@ class Capture:
     def _bind(self, name: str, value: Any, user: str, scope: Mapping[str, Any]) -> None:
         if name not in self._bound:
             self._bound[name] = value, user
-            self._write(name, value, user, scope)
+            if getattr(builtins, name, None) is not value:
+                self._write(name, value, user, scope)
         known, first = self._bound[name]
         if known is not value and not (_is_plain(value) and type(known) is type(value) and known == value):
             raise ProblemError(f"{user}: '{name}' is not what it is for {first}; give one of them another name")
@@ -78,16 +80,13 @@ class Capture:
             raise ProblemError(f"{user}: uses '{name}', {what}; {remedy}")
 
     def _define(self, name: str, value: Any, scope: Mapping[str, Any]) -> None:
+        if inspect.ismethod(value):
+            raise ProblemError(f"{name}: is a method of an object; write a function that makes the object and calls it")
         if value.__name__ not in (name, "<lambda>"):
             self._bind(value.__name__, value, name, scope)
             self._parts.append(f"{name} = {value.__name__}")
             return
-        text = _source(value, name)
-        if code := getattr(value, "__code__", None):
-            cells = zip(code.co_freevars, value.__closure__ or (), strict=True)
-            scope = {**value.__globals__, **{free: cell.cell_contents for free, cell in cells}}
-        else:
-            scope = next((one.__globals__ for one in vars(value).values() if hasattr(one, "__globals__")), scope)
+        text, scope = _source(value, name), _scope(value, scope)
         for word in re.findall(r"\b\w+(?:\.\w+)+", text):  # a package's modules: xml.etree.ElementTree
             for module in [*accumulate(word.split("."), "{}.{}".format)][1:]:
                 if module in sys.modules and scope.get(package := word.split(".")[0]) is sys.modules.get(package):
@@ -95,7 +94,9 @@ class Capture:
         for used in _names(text):
             if used in scope:
                 self._bind(used, scope[used], name, scope)
-            elif not hasattr(builtins, used):
+            elif hasattr(builtins, used):
+                self._bind(used, getattr(builtins, used), name, scope)
+            else:
                 raise ProblemError(f"{name}: uses '{used}', which is not defined")
         self._parts.append(text)
 
@@ -119,18 +120,46 @@ def _is_local(module: str) -> bool:
     return file is not None and module.split(".")[0] not in OURS and not any(home in file for home in INSTALLED)
 
 
+def _scope(value: Any, user: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what the names in a function or class stand for: its module's, and what its functions close over.
+
+    A class without functions that was made where no module is has the names of its user.
+    """
+    inside = list(vars(value).values()) if isinstance(value, type) else [value]
+    made = [inspect.unwrap(getattr(one, "fget", None) or getattr(one, "__func__", one)) for one in inside]
+    functions = [one for one in made if inspect.isfunction(one) and one.__module__ == value.__module__]
+    module = sys.modules.get(value.__module__, builtins)
+    scope = {} if functions else dict(user if module is builtins else vars(module))
+    for function in functions:
+        scope |= function.__globals__
+    for function in functions:
+        cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+        scope |= {free: cell.cell_contents for free, cell in cells if cell != CellType()}  # not yet empty
+    return scope
+
+
 def _source(value: Any, name: str) -> str:
     """Returns the source of a function or class; that of a notebook's class is found by its methods, for it has no file."""
     for found in (value, *(vars(value).values() if isinstance(value, type) else ())):
         try:
-            text = dedent(inspect.getsource(value) if found is value else _around(found, value))
-            tree = ast.parse(text)
+            text = _flush(inspect.getsource(value) if found is value else _around(found, value))
+            first = ast.parse(text).body[0]
         except (OSError, TypeError, SyntaxError, AttributeError):
             continue
-        if isinstance(tree.body[0], ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        first = first.body[0] if isinstance(first, ast.If) else first
+        if isinstance(first, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             return text.rstrip()
         raise ProblemError(f"{name}: is a lambda; write it as a def")
     raise ProblemError(f"{name}: its source is not to be had; define it in a cell of a notebook or in a file")
+
+
+def _flush(text: str) -> str:
+    """Returns a definition without its indentation; below an `if`, as it is, where a string in it would change by that."""
+    flush, kept = dedent(text), f"if True:\n{text}"
+    with suppress(SyntaxError):
+        if not text[:1].isspace() or ast.dump(ast.parse(flush).body[0]) in ast.dump(ast.parse(kept)):
+            return flush
+    return kept
 
 
 def _around(method: Any, owner: type) -> str:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
+from threading import RLock
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -45,6 +46,7 @@ from evolve.search.stagnation import ANSWERS, EXPLORE
 from evolve.search.tuning import Tuning
 
 CONFIGS = "configs"  # the package of the YAML files; named here only
+COMPOSING = RLock()  # Hydra's state is the process's; a mistake is explained while it is held
 FREE = ("param", "stage")  # sections whose keys are the problem's own
 RESUMABLE = ("budget", "llm", "evaluator")
 SECRET_HEADER = re.compile("key|token|secret|password|auth|cookie", re.IGNORECASE)
@@ -96,13 +98,14 @@ def _composing(config_dirs: Sequence[str]) -> Iterator[None]:
     for folder in config_dirs:
         if not Path(folder).is_dir():
             raise UsageError(f"--config-dir {folder}: no such folder")
-    before = GlobalHydra.instance().hydra  # composing inside a Hydra job must leave the job's own state alone
-    GlobalHydra.instance().clear()
-    try:
-        with initialize_config_module(CONFIGS, version_base="1.3"):
-            yield
-    finally:
-        GlobalHydra.instance().hydra = before
+    with COMPOSING:
+        before = GlobalHydra.instance().hydra  # composing inside a Hydra job must leave the job's own state alone
+        GlobalHydra.instance().clear()
+        try:
+            with initialize_config_module(CONFIGS, version_base="1.3"):
+                yield
+        finally:
+            GlobalHydra.instance().hydra = before
 
 
 def _searchpath(config_dirs: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -136,7 +137,7 @@ def _stages(settings: Mapping[str, Any], theirs: Layout, where: Path) -> tuple[d
     thresholds = given.get("cascade_thresholds") or []
     timeout_s = given.get("timeout", TIMEOUT_S)
     for key, values in (("timeout", [timeout_s]), ("cascade_thresholds", thresholds)):
-        if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
+        if not isinstance(values, list) or not all(type(v) in (int, float) and math.isfinite(v) for v in values):
             raise ProblemError(f"{where}: evaluator.{key} is made of numbers, not {given[key]!r}")
     functions = {"main": "main" if theirs.evaluator == "evaluate.py" else "evaluate"}
     if "evaluate_stage1" in theirs.functions and given.get("cascade_evaluation", True):
@@ -144,12 +145,18 @@ def _stages(settings: Mapping[str, Any], theirs: Layout, where: Path) -> tuple[d
         names = ["stage1", *(["stage2", "stage3"] if "evaluate_stage2" in theirs.functions else [])][:most]
         functions = {name: f"evaluate_{name}" for name in names if f"evaluate_{name}" in theirs.functions}
     features = _section(settings, "database", where).get("feature_dimensions") or []
+    if not isinstance(features, list) or not all(isinstance(name, str) for name in features):
+        raise ProblemError(f"{where}: database.feature_dimensions is a list of names, not {features!r}")
     arguments = _section(given, "evaluator_args", where)
+    try:
+        json.dumps(arguments)
+    except TypeError as error:  # YAML has dates
+        raise ProblemError(f"{where}: evaluator.evaluator_args={arguments}: {error}; quote it") from None
     stages: dict[str, Any] = {}
     calls: dict[str, Any] = {}
     for name, function in functions.items():
         last = name == list(functions)[-1]
-        rule = {} if last or not thresholds else {"pass_if": f">= {thresholds[len(stages)]:g}"}
+        rule = {} if last or not thresholds else {"pass_if": f">= {thresholds[len(stages)]!r}"}
         stages[name] = {"timeout_s": timeout_s, **rule}
         kwargs = arguments if function == "evaluate" else {}
         call = {"evaluator": theirs.evaluator, "program": theirs.program.name, "function": function, "kwargs": kwargs}

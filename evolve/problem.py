@@ -22,7 +22,8 @@ from evolve.types import APART, Files
 
 BUNDLED = "problems"  # the package that ships problems; named here only, never imported
 ENTRY_POINTS = "evolve.problems"  # the group by which installed packages add theirs
-PASS_IF = r"(>=|<=|>|<) *(q\d{1,2}|-?\d+(?:\.\d*)?(?:e-?\d+)?)"
+PASS_IF = r"(>=|<=|>|<) *(q\d{1,2}|-?\d+(?:\.\d*)?(?:e[-+]?\d+)?)"
+HOOKS = ("instances", "model", "services", "drive", "score", "aggregate")  # evaluator.py's functions, called by name
 LATER = {"incumbent"}
 TEXT = "text"  # the entry of a candidate that is read, not run
 LEVELS = ("bare", "guarded", "strict")  # of isolation, the weakest first
@@ -403,8 +404,11 @@ def load_problem(
     _known_keys(spec, tuple(KINDS), where, "")
     for key, value in spec.items():
         _require(
-            value is None or isinstance(value, KINDS[key][0]), f"{where}: {key} must be {KINDS[key][1]}, not {value!r}"
+            value is None or (isinstance(value, KINDS[key][0]) and (key, value) != ("entry", [])),
+            f"{where}: {key} must be {KINDS[key][1]}, not {value!r}",
         )
+        odd = [name for name in value if not isinstance(name, str)] if isinstance(value, dict) else []
+        _require(not odd, f"{where}: {key}: the name {odd and odd[0]!r} is no text; quote it")
     merged = _params(spec.get("params") or {}, params or {}, where)
     initials = _initials(folder)
     edit = _edit(spec, initials, where)
@@ -496,11 +500,11 @@ def _tune(given: Mapping[str, Any], stages: Sequence[Stage], where: Path) -> Tun
 
 
 def folder_files(folder: Path) -> list[Path]:
-    """Returns the files that make up a problem, sorted by their path: not caches, hidden ones, or runs that lie in it."""
+    """Returns the files that make up a problem, sorted by path: not caches, hidden ones, runs that lie in it, dead links."""
     found = []
     for root, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not _is_aside(Path(root, name))]
-        found += [Path(root, name) for name in names if not name.startswith(".")]
+        found += [path for name in names if not name.startswith(".") and (path := Path(root, name)).is_file()]
     return sorted(found, key=lambda p: p.relative_to(folder).as_posix())
 
 
@@ -514,8 +518,12 @@ def folder_hash(folder: Path, params: Mapping[str, Any], stages: Mapping[str, An
         json.dumps([dict(params), {k: dict(v) for k, v in stages.items()}], sort_keys=True).encode()
     )
     for path in folder_files(folder):
-        content = path.read_bytes()
-        digest.update(f"\0{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode())
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ProblemError(f"{path}: can't be read: {error.strerror}") from None
+        head = f"\0{path.relative_to(folder).as_posix()}\0{len(content)}\0"
+        digest.update(head.encode(errors="surrogateescape"))  # a name may be no text
         digest.update(content)
     return digest.hexdigest()[:16]
 

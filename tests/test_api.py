@@ -64,6 +64,11 @@ def test_debugging_is_in_this_process(problem, capsys, monkeypatch):
     assert not any("evolve-" in str(getattr(module, "__file__", "")) for module in sys.modules.values())
 
 
+def test_a_function_that_is_none_is_not_given(problem):
+    given = {"score": score, "instances": POINTS, "initial": SOURCE, "description": "Fit the line.", "name": "line"}
+    assert evolve.Problem(**given, drive=None, model=None).files == problem.files
+
+
 def test_a_saved_problem_is_a_folder_like_any_other(problem, tmp_path, capsys):
     assert problem.save("saved") == Path("saved") == problem.save("saved")
     assert dispatch(["run", "problem=./saved", "budget.candidates=2", "evaluator.workers=1", "run_dir=done"]) == 0
@@ -122,6 +127,8 @@ def test_an_interrupt_drains_the_run_that_is_waited_for(problem, monkeypatch):
 def test_what_cannot_begin_or_go_on_is_raised(problem):
     with pytest.raises(UsageError, match="no such key"):
         problem.run(["budget.candidate=3"])
+    with pytest.raises(UsageError, match="must be a list of KEY=VALUE"):
+        evolve.run("circle_packing", "budget.candidates=3")
     with pytest.raises(RunError, match="no output is a number"):
         evolve.run(initial=SOURCE, score=lacking_a_number, instances=POINTS)
     with pytest.raises(UsageError, match="problem=line: is one already; leave it out, or score"):
@@ -145,6 +152,11 @@ def lacking_a_number(instance: evolve.Instance, output: float) -> float:
         ({"score": score, "initial": SOURCE, "params": {"n": np.float64(1)}}, "problem.yaml can't hold .*1.0"),
         ({"score": score, "initial": SOURCE, "name": "a/b"}, "name='a/b': names a folder"),
         ({"score": 3, "initial": SOURCE}, "score: must be a function, not int"),
+        ({"score": None, "initial": SOURCE}, "score: must be a function, not NoneType"),
+        ({"score": score, "initial": Path("x.py")}, r"x.py'\): is no candidate; give its text"),
+        ({"score": score, "initial": {"x.py": b""}}, "is no candidate; give its text"),
+        ({"score": score, "initial": {"../../x.py": SOURCE}}, "x.py: is not in the problem's folder"),
+        ({"score": score, "initial": SOURCE, "instances": 5}, "instances=5: must be a list of inputs or a function"),
     ],
 )
 def test_a_mistake_is_one_line(parts, said):

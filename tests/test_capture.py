@@ -128,9 +128,71 @@ def test_a_closure_is_written_with_what_it_closes_over(tmp_path):
     assert loaded(Capture({"score": made(5, helper)}, "evaluator.py").files, tmp_path)["score"](3) == 11
 
 
+def test_a_class_looks_its_names_up_where_it_was_made(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere.py").write_text(
+        "import enum\nLIMIT = 7\nclass Kept:\n    limit = LIMIT\nclass Kind(enum.Enum):\n    A = 9\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    elsewhere = importlib.import_module("elsewhere")
+    kept, kind = elsewhere.Kept, elsewhere.Kind
+
+    def closing(LIMIT: int) -> Callable[[], object]:
+        class Inner:
+            def limit(self) -> int:
+                return LIMIT
+
+        def score() -> object:
+            return Inner().limit()
+
+        return score
+
+    def drive() -> object:
+        return [kept.limit, kind.A.value]
+
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    assert loaded(Capture({"score": closing(5)}, "evaluator.py").files, tmp_path / "a")["score"]() == 5
+    assert loaded(Capture({"drive": drive}, "evaluator.py").files, tmp_path / "b")["drive"]() == [7, 9]
+
+
+def test_a_text_of_several_lines_stays_as_it_is(tmp_path):
+    def score() -> tuple[str, str]:
+        return (
+            """a
+                b""",
+            """c
+d""",
+        )
+
+    assert loaded(Capture({"score": score}, "evaluator.py").files, tmp_path)["score"]() == score()
+
+
+def test_a_builtin_is_not_taken_for_what_has_its_name():
+    def sum(values: list[float]) -> float:
+        return -1.0
+
+    def score(values: list[float]) -> float:
+        return sum(values)
+
+    with pytest.raises(
+        ProblemError, match="uses_all: 'sum' is not what it is for score; give one of them another name"
+    ):
+        Capture({"score": score, "drive": uses_all}, "evaluator.py")
+
+
+def test_a_closure_that_is_not_yet_full_is_named():
+    def score() -> object:
+        return later
+
+    with pytest.raises(ProblemError, match="uses 'later', which is not defined"):
+        Capture({"score": score}, "evaluator.py")
+    later = 1
+
+
 @pytest.mark.parametrize(
     ("function", "said"),
     [
+        (Point(1.0).size, "score: is a method of an object; write a function that makes the object"),
         (uses_file, "uses_file: uses 'OPEN', a TextIOWrapper that can't be written into evaluator.py"),
         (uses_nothing_known, "uses 'nowhere', which is not defined"),
         (lambda x: x, "score: is a lambda; write it as a def"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module, resources
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,11 @@ def unbuilt(*words: str) -> str:
 
 
 # ---------------------------------------------------------------- words
+
+
+def test_threads_compose_at_once():
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(lambda seed: compose([f"seed={seed}"])["seed"], range(8))) == list(range(8))
 
 
 def test_without_words_everything_has_its_default():

@@ -143,7 +143,8 @@ def test_a_program_that_does_not_parse_is_named_with_its_line(make):
 def test_an_entry_is_a_function_text_or_a_command(make):
     assert load(make("entry: text\n")).entry == "text"
     assert load(make("entry: [./run, 5]\n")).command == ("./run", "5")
-    assert "entry must be a function's name, 'text', or a command" in refused(make("entry: 5\n"))
+    for nothing in ("5", "[]"):
+        assert "entry must be a function's name, 'text', or a command" in refused(make(f"entry: {nothing}\n"))
 
 
 def test_a_file_to_edit_must_exist(make):
@@ -156,6 +157,13 @@ def test_a_file_to_edit_must_exist(make):
 def test_bad_yaml_is_named_with_its_line(make):
     folder = make("entry: f\nstages: {main: [\n")
     assert refused(folder).startswith(f"{folder}/problem.yaml, line 3: not valid YAML: ")
+
+
+@pytest.mark.parametrize(
+    ("yaml", "name"), [("stages: {1: {timeout_s: 2}}", "1"), ("objectives: {on: maximize}", "True")]
+)
+def test_a_name_that_yaml_takes_for_a_number_is_told(make, yaml, name):
+    assert f"the name {name} is no text; quote it" in refused(make(f"entry: pack\n{yaml}\n"))
 
 
 @pytest.mark.parametrize(

@@ -20,19 +20,11 @@ from itertools import product
 from numpy.random import PCG64, Generator
 
 from evolve.llm.mutation import mutate
-from evolve.problem import TEXT, Problem, same_value
+from evolve.problem import HOOKS, TEXT, Problem, same_value
 from evolve.types import Evaluation, Files, StageOutcome, Status
 
 EDITS, MUTATIONS = 10, 3.0  # random edits of the initial program, and changes in each of them
 PATIENCE_S = 30.0  # for edits and tampering together
-FUNCTIONS = (
-    "score",
-    "instances",
-    "drive",
-    "services",
-    "aggregate",
-    "model",
-)  # of evaluator.py, that are called by name
 LIE = 1e12
 NUMBERS = 8  # how many numbers of an output are tampered with, one by one, where they are no data of a longer list
 FASTER = "Raise it in problem.yaml, or make the instances fewer or smaller"
@@ -97,8 +89,8 @@ def _misnamed(problem: Problem) -> Iterator[str]:
     """Finds functions of evaluator.py that nobody calls, and whose names are all but those that the engine looks for."""
     with suppress(SyntaxError):  # which the evaluation has told
         own, used = _functions(problem)
-        for name in sorted(own - used - set(FUNCTIONS)):
-            if near := get_close_matches(name, set(FUNCTIONS) - own, 1, 0.8):
+        for name in sorted(own - used - set(HOOKS)):
+            if near := get_close_matches(name, set(HOOKS) - own, 1, 0.8):
                 yield f"evaluator.py: nobody calls {name}(); did you mean {near[0]}()?"
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from evolve import config
 from evolve.cli.advice import advice
@@ -35,6 +35,7 @@ from evolve.problem import (
     known_problems,
     load_problem,
     problem_folders,
+    problem_names,
 )
 from evolve.proposer import tokens
 from evolve.runner import confirm, launch, rundir
@@ -48,7 +49,7 @@ from evolve.types import Candidate, Evaluation, Files, Prompt, Status
 TEMPLATE = "_template"  # the folder among the bundled problems that `new` copies
 UNVERIFIED = "unverified: evaluator.py and the candidate run in this process, without a sandbox; no limit is enforced"
 FACTS: Mapping[str, Any] = {"candidate": 1, "draw_seed": 0, "serve": alone}  # of an evaluation outside a run
-console = Console(highlight=False, soft_wrap=True, emoji=False)
+console = Console(highlight=False, soft_wrap=True, emoji=False, markup=False)
 
 
 def problems(arguments: argparse.Namespace) -> int:
@@ -62,11 +63,11 @@ def problems(arguments: argparse.Namespace) -> int:
     if arguments.json:
         return show_json({"problems": found})
     for entry in found:
-        console.print(plain(f"[bold]{escape(entry['name'])}[/bold]  {escape(entry['about'])}"))
+        console.print(Text.assemble((plain(entry["name"]), "bold"), plain(f"  {entry['about']}")))
         facts = [entry["kind"], *(f"{direction} {name}" for name, direction in entry["objectives"].items())]
         facts += [entry["language"], shared(entry).strip()]
         facts += [] if entry["runs_here"] else [f"runs here: no ({entry['reason']})"]
-        console.print(plain(f"    {'; '.join(filter(None, facts))}"), style="dim", markup=False)
+        console.print(plain(f"    {'; '.join(filter(None, facts))}"), style="dim")
     return 0
 
 
@@ -120,10 +121,13 @@ def new(arguments: argparse.Namespace) -> int:
             (folder / path.relative_to(template)).write_bytes(path.read_bytes())
     except OSError as error:
         raise RunError(f"{folder}: can't be written ({error.strerror})") from None
-    shown = shlex.quote(str(folder))
+    taken = (
+        str(folder).startswith(("-", "~")) or str(folder) in problem_names()
+    )  # for an option, or for another problem
+    shown = shlex.quote(f"./{folder}" if taken else str(folder))
     console.print(plain(f"{shown} is a problem that works: {', '.join(p.name for p in folder_files(folder))}"))
     for line in (f"evolve check {shown}", f"evolve run problem={shown}"):
-        console.print(f"    {line}", markup=False)
+        console.print(f"    {line}")
     return 0
 
 
@@ -340,9 +344,9 @@ def _checked(evaluation: Evaluation, advised: Sequence[str]) -> dict[str, Any]:
 
 def _show_check(problem: Problem, found: Mapping[str, Any]) -> None:
     mark = " (unverified)" if "unverified" in found else ""
-    console.print(f"{problem.name}: {found['status']}{mark}{shared(found)}", style="bold", markup=False)
+    console.print(f"{problem.name}: {found['status']}{mark}{shared(found)}", style="bold")
     if found["stderr"] is not None:
-        console.print(measured(found), markup=False)
+        console.print(measured(found))
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("stage", "status", "metrics", "seconds"):
         table.add_column(heading)
@@ -351,11 +355,11 @@ def _show_check(problem: Problem, found: Mapping[str, Any]) -> None:
     if found["stages"]:
         console.print(table)
     if found["feedback"]:
-        console.print(found["feedback"], markup=False)
+        console.print(found["feedback"])
     for line in found["advice"]:
-        console.print(f"advice: {line}", markup=False)
+        console.print(f"advice: {line}")
     if "repeat" in found:
-        console.print(f"repeat: {found['repeat']}", markup=False)
+        console.print(f"repeat: {found['repeat']}")
 
 
 # ---------------------------------------------------------------- prompt
@@ -381,7 +385,7 @@ def prompt(arguments: argparse.Namespace) -> int:
         return show_json({"system": made.system, "user": made.user, "blocks": blocks})
     sys.stdout.write(plain(f"{made.system}\n---\n{made.user}\n"))
     for name, count in [*counts, ("in all (estimated)", sum(count for _, count in counts))]:
-        console.print(f"{count:>7} tokens  {name}", style="dim", markup=False)
+        console.print(f"{count:>7} tokens  {name}", style="dim")
     return 0
 
 

@@ -30,7 +30,7 @@ def compare(arguments: argparse.Namespace) -> int:
     if arguments.json:
         return show_json(comparison.found())
     for line in _lines(comparison):
-        console.print(plain(line), markup=False)
+        console.print(plain(line))
     return 0
 
 

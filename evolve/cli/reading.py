@@ -24,7 +24,7 @@ from evolve.problem import SHARED
 from evolve.proposer.shown import number
 from evolve.runner import rundir
 
-console = Console(highlight=False, soft_wrap=True, emoji=False)
+console = Console(highlight=False, soft_wrap=True, emoji=False, markup=False)
 NAMED = 4  # artifacts in a line
 
 
@@ -41,13 +41,13 @@ def runs(arguments: argparse.Namespace) -> int:
     if arguments.json:
         return show_json({"runs": found})
     if not found:
-        console.print(f"No runs in {place}, nor in a folder runs there; start one with 'evolve run'.", markup=False)
+        console.print(f"No runs in {place}, nor in a folder runs there; start one with 'evolve run'.")
     for line in plain_all(found):
         began = time.strftime("%Y-%m-%d %H:%M", time.localtime(line["created_at"]))
         best = (measured(line["best"]) if line["best"] else "no ok candidate") + shared(line)
         asked = line["candidates"].get("asked", "?")
         where = shown_path(Path(line["folder"])) if line["folder"] else f"{line['database']}#{line['run_id']}"
-        console.print(f"{began}  {line['state']:<11}  {line['problem']:<20}  {asked:>6}  {best}  {where}", markup=False)
+        console.print(f"{began}  {line['state']:<11}  {line['problem']:<20}  {asked:>6}  {best}  {where}")
     return 0
 
 
@@ -86,7 +86,7 @@ def status(arguments: argparse.Namespace) -> int:
         "time": f"{found['wall_s']:.1f} s",
     }
     for name, text in shown.items():
-        console.print(f"{name:<12}{text}", markup=False)
+        console.print(f"{name:<12}{text}")
     return 0
 
 
@@ -145,7 +145,7 @@ def _show(run: Run, candidate: int, as_json: bool, final: dict[str, Any] | None 
         came += f"  parent {found['parent']}"
     if found["inspirations"]:
         came += f"  inspirations {', '.join(map(str, found['inspirations']))}"
-    console.print(came, markup=False)
+    console.print(came)
     holdout = f"hold-out: {held_out(found['holdout'])}" if found["holdout"] else ""
     left = [f"{one['name']} ({one['kind']}, {one['size']:,} bytes)" for one in found["artifacts"]]
     more = f" and {len(left) - NAMED} more (--json names them)" if len(left) > NAMED else ""
@@ -167,7 +167,7 @@ def _show(run: Run, candidate: int, as_json: bool, final: dict[str, Any] | None 
         found["feedback"].strip(),
     ):
         if text:
-            console.print(text, markup=False)
+            console.print(text)
     for path, text in found["files"].items():
         console.print(Text(f"\n{path}", style="dim"))
         if console.is_terminal:
@@ -187,7 +187,7 @@ def lineage(arguments: argparse.Namespace) -> int:
         what = entry["title"] or entry["operator"]
         told = measured(entry) if entry["status"] == "ok" else entry["status"]
         others = f"  with {', '.join(map(str, entry['inspirations']))}" if entry["inspirations"] else ""
-        console.print(f"{entry['id']:>6}  island {entry['island']}  {told}{gain}  {what}{others}", markup=False)
+        console.print(f"{entry['id']:>6}  island {entry['island']}  {told}{gain}  {what}{others}")
         before = entry["score"] if entry["score"] is not None else before
     return 0
 

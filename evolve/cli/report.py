@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from evolve.cli.plain import plain
 from evolve.cli.reading import final_of, held_out, shown_path
@@ -16,7 +18,7 @@ from evolve.runner.launch import Ended
 
 def report(ended: Ended) -> int:
     """Names the run and what a user wants next; returns the exit code."""
-    console = Console(highlight=False, soft_wrap=True, emoji=False)
+    console = Console(highlight=False, soft_wrap=True, emoji=False, markup=False)
     where = shown_path(ended.ref.folder) if ended.ref.folder else f"{ended.ref.database}#{ended.ref.run_id}"
     if ended.fault is not None:
         raise ended.fault
@@ -24,12 +26,13 @@ def report(ended: Ended) -> int:
         print(plain(f"evolve: {ended.reason}; mend it and run 'evolve resume {where}'"), file=sys.stderr)  # noqa: T201
         return 1
     console.print(plain(f"\n{ended.state.capitalize()} ({ended.reason}). The run is {where}"))
+    where = shlex.quote(where)
     run = Run(ended.ref, ended.ref.open())
     best = run.status()["best"]
     if (final := run.final()) is not None:
-        console.print(plain(f"Final: {final_of(final)}"), markup=False)
+        console.print(plain(f"Final: {final_of(final)}"))
     if (holdout := run.holdout()) is not None:
-        console.print(plain(f"Hold-out: {held_out(holdout)}"), markup=False)
+        console.print(plain(f"Hold-out: {held_out(holdout)}"))
     more = "" if ended.state == "interrupted" else f" {_larger(ended.reason, run.row()['config']['budget'])}"
     found = [
         (f"evolve best {where}", "the best program"),
@@ -37,7 +40,7 @@ def report(ended: Ended) -> int:
     ]
     none = [(f"evolve show {where} 1", "no candidate is ok: what became of the first")]
     for command, what in [*(found if best else none), (f"evolve resume {where}{more}", "go on")]:
-        console.print(f"  {command:<60}  [dim]{what}[/dim]")
+        console.print(Text.assemble(plain(f"  {command:<60}  "), (what, "dim")))
     return 0 if ended.state == "finished" else 1
 
 

@@ -55,7 +55,7 @@ class Ticking:
     every_s = 1.0
 
     def __init__(self, stream: TextIO):
-        self.console = Console(file=stream, highlight=False, soft_wrap=True, emoji=False)
+        self.console = Console(file=stream, highlight=False, soft_wrap=True, emoji=False, markup=False)
         self.runner: Runner | None = None
         self.history: list[float] = []
 

@@ -15,7 +15,7 @@ from evolve.errors import RunError, UsageError
 from evolve.lineage import Run
 
 EVERY_S = 0.2
-console = Console(highlight=False, soft_wrap=True, emoji=False)
+console = Console(highlight=False, soft_wrap=True, emoji=False, markup=False)
 
 
 def try_(arguments: argparse.Namespace) -> int:
@@ -31,9 +31,9 @@ def try_(arguments: argparse.Namespace) -> int:
         show_json(found)
     else:
         shown = plain_all(found)
-        console.print(f"{shown['stage']}: {shown['status']}  {measured({'score': None, **shown})}", markup=False)
+        console.print(f"{shown['stage']}: {shown['status']}  {measured({'score': None, **shown})}")
         if shown["feedback"]:
-            console.print(shown["feedback"], markup=False)
+            console.print(shown["feedback"])
         console.print(f"{shown['left']} tries are left", style="dim")
     return 0 if found["status"] == "ok" else 1
 

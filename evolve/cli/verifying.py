@@ -26,7 +26,7 @@ from evolve.types import Files, StageOutcome, Status, means, standard_error
 
 FIRST = 2_000_000  # the replicate from which draws are counted: no search, and no final, saw these
 DIGITS = 8
-console = Console(highlight=False, soft_wrap=True, emoji=False)
+console = Console(highlight=False, soft_wrap=True, emoji=False, markup=False)
 
 
 def verify(arguments: argparse.Namespace) -> int:
@@ -95,7 +95,6 @@ def _show(problem: Problem, shown: Mapping[str, Any]) -> None:
         f"{problem.name}: candidate {shown['candidate']}, {verified['ok']} of {shown['draws']} fresh draws of stage "
         f"{shown['stage']} ok",
         style="bold",
-        markup=False,
     )
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("objective", "stored", "verified", "least", "most", "initial program", "known best"):
@@ -113,7 +112,7 @@ def _show(problem: Problem, shown: Mapping[str, Any]) -> None:
         )
     console.print(table)
     if verified["feedback"]:
-        console.print(plain(f"{verified['status']}: {verified['feedback']}"), markup=False)
+        console.print(plain(f"{verified['status']}: {verified['feedback']}"))
 
 
 def _number(value: float | None) -> str:

@@ -72,7 +72,10 @@ def _artifacts(found: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, b
     texts = {k: v for k, v in texts.items() if not _is_number(v) and v not in (None, "") and k != SCORE}
     made: dict[str, bytes | str] = {k: v if isinstance(v, str) else json.dumps(v) for k, v in texts.items()}
     for name, text in (binary if isinstance(binary, dict) else {}).items():
-        made[name] = base64.b64decode(str(text))
+        try:
+            made[name] = base64.b64decode(str(text))
+        except ValueError as error:
+            raise Invalid(f"artifact {name}: {error}") from None
     size = sum(map(len, made.values()))
     if size > LARGEST:
         raise Invalid(f"the evaluator left artifacts of {size:,} bytes; at most {LARGEST:,} are kept")

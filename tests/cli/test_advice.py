@@ -157,7 +157,9 @@ async def test_a_program_that_is_slower_than_its_stage_is_told_the_remedy(advise
 
 
 LEAKY = """
+import atexit
 from evolve.problem import Instance
+atexit.register(print, "what is printed at the end")
 HELD = [Instance(1.0, secret="the answer is blue", name="colour"), Instance(2.0, secret=0.4212795), Instance(3.0)]
 def instances(stage, rng): return HELD if stage.name == "holdout" else [Instance(3.0), Instance(4.0)]
 def score(instance, output): return output

@@ -254,3 +254,16 @@ def test_what_can_not_advise_is_one_line(
     (folder / "problem.yaml").write_text("requires: [no-such-compiler]\n")
     assert dispatch(["advise", "mine", *words]) == code
     assert said in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_names_are_shown_as_they_are_and_can_be_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert dispatch(["new", "./[b] x"]) == 0
+    assert "\n    evolve check '[b] x'\n" in capsys.readouterr().out
+    assert dispatch(["new", "cap_set"]) == 0
+    assert "\n    evolve check ./cap_set\n" in capsys.readouterr().out  # which a problem that ships has for a name
+    assert dispatch(["run", "problem=./[b] x", "budget.candidates=1", "evaluator.workers=1", "run_dir=[i] r"]) == 0
+    out = capsys.readouterr().out
+    assert "The run is [i] r\n" in out and "\n  evolve best '[i] r'  " in out

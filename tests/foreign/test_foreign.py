@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,6 +18,7 @@ from evaluators import LocalPool, StageJob
 from evolve.cli import dispatch
 from evolve.errors import ProblemError, UsageError
 from evolve.problem import Problem, find_problem, load_problem
+from evolve.search.thresholds import rules
 from evolve.types import StageOutcome
 
 FOLDERS = Path(__file__).parent / "folders"
@@ -33,6 +35,13 @@ SCORES = {
 }
 KEY = "KEYED_SCORE_KEY"
 SLOGAN = "<<<<<<< SEARCH\nBuy our bread.\n=======\nFresh bread.\n>>>>>>> REPLACE"
+
+
+FORGED = """import contextlib, os
+    for place in range(3, 20):
+        with contextlib.suppress(OSError):
+            os.write(place, b'{"metrics": {"combined_score": 1}, "binary": {"picture": "x"}}')
+    os._exit(0)"""
 
 
 @pytest.fixture(autouse=True)
@@ -229,6 +238,7 @@ def obeying(tmp_path_factory: pytest.TempPathFactory) -> Problem:
         ("import sys; sys.exit(0)", "crash", "SystemExit"),
         ('print(\'{"metrics": {"combined_score": 9}}\'); return {"combined_score": 0.0}', "ok", ""),
         ('return {"combined_score": 1.0, "x": "y" * 9_000_000}', "invalid", "at most 8,388,608 are kept"),
+        (FORGED, "invalid", "artifact picture: "),
         ("import threading, time; threading.Thread(target=time.sleep, args=[99]).start(); 1 / 0", "crash", "ZeroDiv"),
     ],
 )
@@ -320,6 +330,9 @@ def test_what_is_ours_stays_ours(tmp_path):
             "evaluator: {cascade_thresholds: 0.5}",
             r"config.yaml: evaluator.cascade_thresholds is made of numbers, not 0.5",
         ),
+        ("evaluator: {timeout: .nan}", r"config.yaml: evaluator.timeout is made of numbers, not nan"),
+        ("evaluator: {evaluator_args: {day: 2024-01-01}}", r"config.yaml: evaluator.evaluator_args=.*; quote it"),
+        ("database: {feature_dimensions: size}", r"config.yaml: database.feature_dimensions is a list of names"),
         ("evaluator: fast", r"config.yaml: evaluator must be a mapping of keys, not 'fast'"),
         ("prompt: [", r"config.yaml, line \d: not valid YAML"),
     ],
@@ -328,6 +341,25 @@ def test_a_wrong_configuration_is_told_in_one_line(config, message, tmp_path):
     folder = made(tmp_path, "def evaluate(path): ...\n", **{"config.yaml": config})
     with pytest.raises(ProblemError, match=message):
         load_problem(str(folder))
+
+
+def test_what_lies_in_a_folder_and_is_no_file_is_left_out(tmp_path):
+    folder = made(tmp_path, "def evaluate(path): ...\n")
+    before = load_problem(str(folder)).hash
+    (folder / "dead").symlink_to("/nowhere")
+    (folder / "round").symlink_to("round")
+    os.mkfifo(folder / "pipe")
+    assert load_problem(str(folder)).hash == before
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff")).touch()
+    assert load_problem(str(folder)).hash != before
+
+
+@pytest.mark.parametrize("threshold", [0.123456789, 1e20])
+def test_a_threshold_is_the_number_that_is_written(threshold, tmp_path):
+    both = "def evaluate_stage1(path): ...\ndef evaluate_stage2(path): ...\ndef evaluate(path): ...\n"
+    config = f"evaluator: {{cascade_thresholds: [{threshold:.12e}]}}"
+    problem = load_problem(str(made(tmp_path, both, **{"config.yaml": config})))
+    assert rules(problem)["stage1"].score == threshold
 
 
 def test_a_translation_is_made_once_for_each_content(tmp_path, cache):
