@@ -47,15 +47,15 @@ def counted(folder: Path, budget: int) -> dict[str, int]:
 @pytest.mark.parametrize(
     ("problem", "stage", "budget", "how"),
     [
-        ("circle_packing", [], 200, []),
-        ("online_bin_packing", ["stage.main.instances=1"], 100, ["selection.tuning=null"]),
-        ("cap_set", [], 200, ["selection.tuning=null"]),
-        ("autocorrelation", [], 100, []),
-        ("sorting_network", [], 200, ["selection.tuning=null"]),
-        ("matmul_tensor", [], 60, ["selection.tuning=null"]),
-        ("cluster_scheduling", [], 30, ["selection.tuning=null"]),
-        ("prompt_triage", [], 100, []),
-        ("agent_qa", [], 100, []),
+        ("circle_packing", [], 50, []),
+        ("online_bin_packing", ["stage.main.instances=1"], 30, ["selection.tuning=null"]),
+        ("cap_set", [], 50, ["selection.tuning=null"]),
+        ("autocorrelation", [], 40, []),
+        ("sorting_network", [], 50, ["selection.tuning=null"]),
+        ("matmul_tensor", [], 30, ["selection.tuning=null"]),
+        ("cluster_scheduling", [], 20, ["selection.tuning=null"]),
+        ("prompt_triage", [], 50, []),
+        ("agent_qa", [], 40, ["selection.tuning=null"]),
     ],
 )
 def test_the_main_job(tmp_path: Path, problem: str, stage: list[str], budget: int, how: list[str]) -> None:
@@ -73,7 +73,7 @@ def test_ordered_runs_are_equal_byte_for_byte(tmp_path: Path) -> None:
     for workers in (1, 2):
         for hash_seed in ("0", "7"):
             run_dir = f"w{workers}h{hash_seed}"
-            words = ("schedule=ordered", "budget.candidates=60", f"evaluator.workers={workers}", f"run_dir={run_dir}")
+            words = ("schedule=ordered", "budget.candidates=30", f"evaluator.workers={workers}", f"run_dir={run_dir}")
             ok("run", *words, cwd=tmp_path, PYTHONHASHSEED=hash_seed)
             exports.add(ok("export", run_dir, "--to", "jsonl", "--no-measured", cwd=tmp_path))
     assert len(exports) == 1
@@ -102,9 +102,9 @@ def test_five_kills_lose_nothing(tmp_path: Path, llm: tuple[str, Path]) -> None:
 
 
 def test_an_ordered_run_is_the_same_with_a_kill_in_it(tmp_path: Path) -> None:
-    words = ["run", "schedule=ordered", "budget.candidates=60"]
+    words = ["run", "schedule=ordered", "budget.candidates=30"]
     ok(*words, "run_dir=A", cwd=tmp_path)
-    killed_after([*words, "run_dir=B"], tmp_path, lambda: asked(tmp_path / "B"), 25, 0.0)
+    killed_after([*words, "run_dir=B"], tmp_path, lambda: asked(tmp_path / "B"), 12, 0.0)
     ok("resume", "B", cwd=tmp_path)
     a, b = (ok("export", run, "--to", "jsonl", "--no-measured", cwd=tmp_path) for run in "AB")
     assert a == b
