@@ -146,7 +146,7 @@ def test_a_stalled_call_ends_at_its_deadline_and_the_run_goes_on(search: Callabl
 
 def test_a_stall_in_every_slot_is_waited_out(search: Callable[..., Run]) -> None:
     with LLMServer([Reply(fault="stall")] * SLOTS) as server:
-        found = search(server, "budget.candidates=20", "llm.timeout_s=1")
+        found = search(server, "budget.candidates=20", "llm.timeout_s=4")
     assert_complete(found, 20)
     assert len(failed(found)) == SLOTS
 
