@@ -110,7 +110,7 @@ def serve(channel: wire.Channel, wanted: str) -> None:
             job = pickle.loads(channel.receive())
             _report(channel, job, worker.run(job, lambda: channel.send(["began"])))
     except wire.Closed:  # the runner is dead, and this process about to be killed: its zygote ends what it may leave
-        tree.remove(os.environ["HOME"])
+        tree.remove_worker(os.environ["HOME"])
         os._exit(0)
 
 

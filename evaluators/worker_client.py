@@ -45,7 +45,7 @@ class Worker:
     def __init__(self, isolation: str) -> None:
         self._isolation = isolation
         self.level = ""  # known once it is ready
-        self._home = tempfile.mkdtemp(prefix="evolve-worker-")
+        self._home = tempfile.mkdtemp(prefix=tree.WORKER)
         os.chmod(self._home, 0o711)  # candidates of another user have folders in it
         self._log: IO[bytes] = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 lives as long as this
         fcntl.fcntl(self._log, fcntl.F_SETFL, os.O_APPEND)  # so that emptying it leaves no hole

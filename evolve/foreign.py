@@ -6,7 +6,6 @@ folder's own evaluator in the sandbox on a copy of the folder. docs/foreign.md s
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
@@ -118,8 +117,11 @@ def _write(place: Path, texts: Mapping[str, str], folder: Path, program: Path) -
             (part / name).write_text(text, encoding="utf-8")
         for made in (part, *part.rglob("*")):
             made.chmod(0o755 if made.is_dir() or made.stat().st_mode & 0o100 else 0o644)
-        with contextlib.suppress(OSError):  # another process was first
+        try:
             part.rename(place)
+        except OSError:
+            if not place.is_dir():  # no other process was first
+                raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

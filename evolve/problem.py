@@ -184,7 +184,7 @@ class Problem:
     candidate's interpreter ("" is the engine's), `mounts` further folders that it may read, `requires` what a machine must
     have (`gpu`, or a program's name), `holdout` how many instances are kept for the end, `isolation` the least level.
 
-    `trust` is "shared" where the scorer runs in the candidate's sandbox: `origin` is then the folder in another's format,
+    `trust` is "shared" where the scorer runs in the candidate's sandbox: `theirs` is then the folder in another's format,
     `path` its translation, `env` what both get of the driver's environment ("" where it has no such variable).
     """
 
@@ -215,13 +215,13 @@ class Problem:
     constraints: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # metric -> (at least, at most)
     tune: Tune = field(default_factory=lambda: Tune(stage=""))
     trust: str = SEPARATE
-    origin: Path | None = None
+    theirs: Path | None = None
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def folder(self) -> Path:
         """The folder that its author knows."""
-        return self.origin or self.path
+        return self.theirs or self.path
 
     @property
     def caution(self) -> str:
@@ -448,7 +448,7 @@ def load_problem(
         constraints=_constraints(spec.get("constraints") or {}, where),
         tune=_tune(spec.get("tune") or {}, made, where),
         trust=SHARED if theirs else SEPARATE,
-        origin=origin if theirs else None,
+        theirs=origin if theirs else None,
         env=env,
     )
 

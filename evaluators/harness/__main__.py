@@ -135,7 +135,7 @@ def main() -> None:
         Zygote(socket.socket(fileno=number)).serve()
     finally:
         if _orphaned(parent):
-            _remove_home(os.path.dirname(home))
+            tree.remove_worker(os.path.dirname(home))
 
 
 def _orphaned(parent: int) -> bool:
@@ -144,9 +144,3 @@ def _orphaned(parent: int) -> bool:
     while signal.SIGTERM not in tree.terminations and os.getppid() == parent and time.monotonic() < until:
         time.sleep(0.002)
     return os.getppid() not in (0, parent)
-
-
-def _remove_home(home: str) -> None:
-    """Removes a dead worker's folder, ours in it: whoever had made it may be dead as well."""
-    if os.path.basename(home).startswith("evolve-worker-"):
-        tree.remove(home)

@@ -20,6 +20,7 @@ from . import kernel
 
 ORPHANED = signal.SIGUSR1  # a worker's death; its wish that a zygote should end is SIGTERM
 ENDS = (signal.SIGTERM, ORPHANED)
+WORKER = "evolve-worker-"  # begins the name of a worker's folder
 terminations: list[int] = []
 """Holds which of these have come, where that is only noted."""
 
@@ -131,6 +132,12 @@ def remove(folder: str) -> None:
     except (OSError, RecursionError):
         for command in (["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
             subprocess.run([*command, "--", folder], check=False, stderr=subprocess.DEVNULL)
+
+
+def remove_worker(home: str) -> None:
+    """Removes a dead worker's folder, ours in it, and no other: whoever had made it may be dead as well."""
+    if os.path.basename(home).startswith(WORKER):
+        remove(home)
 
 
 def set_limits(*, memory_mb: int, cpu_s: int, file_mb: int, files: int, processes: int) -> None:
