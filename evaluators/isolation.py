@@ -16,7 +16,8 @@ import msgpack
 from evaluators import gpu
 from evaluators.environment import PACKAGES, Interpreter, interpreter
 from evaluators.harness import landlock, seccomp
-from evolve.problem import Problem, installed
+from evolve.finding import installed
+from evolve.problem import Problem
 
 HARNESS = str(Path(__file__).resolve().parent / "harness")
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")

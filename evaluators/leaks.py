@@ -19,7 +19,8 @@ from typing import Any
 from evaluators.environment import clean_environment, python
 from evaluators.pool import StageJob
 from evaluators.scoring import Scorer
-from evolve.problem import Instance, Problem, folder_files
+from evolve.folder import folder_files
+from evolve.problem import Instance, Problem
 
 LEAST = 12  # characters of a text, or of a line in hidden/, that is no chance
 DIGITS = 6  # of a number, zeros at its ends aside

@@ -27,7 +27,8 @@ from evaluators import machine
 from evaluators.local_pool import LocalPool
 from evaluators.pool import Question, StageJob
 from evolve.errors import EvolveError
-from evolve.problem import Problem, folder_files
+from evolve.folder import folder_files
+from evolve.problem import Problem
 from evolve.types import StageOutcome
 
 PREFIX, LOCK = "evolve-problems-", ".lock"

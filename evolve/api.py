@@ -24,8 +24,10 @@ from evolve.capture import Capture
 from evolve.cli import authoring
 from evolve.cli.screen import OneLine, line_for
 from evolve.errors import ProblemError, RunError, UsageError
+from evolve.folder import folder_files
 from evolve.lineage import Run
-from evolve.problem import HOOKS, TEXT, folder_files, load_problem
+from evolve.loading import load_problem
+from evolve.problem import HOOKS, TEXT
 from evolve.runner.launch import Ended, Screen
 from evolve.runner.runner import Runner
 

@@ -29,9 +29,10 @@ from evolve.errors import EvolveError, UsageError
 from evolve.llm.embedder import Embedder
 from evolve.llm.provider import Provider
 from evolve.llm.redact import SECRET
+from evolve.loading import load_problem
 from evolve.population import Store, absolute, file_url
 from evolve.population.store import Row
-from evolve.problem import SEPARATE, Problem, load_problem
+from evolve.problem import SEPARATE, Problem
 from evolve.proposer import Proposing
 from evolve.runner.budget import Budget
 from evolve.runner.evaluator import Evaluator

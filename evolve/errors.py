@@ -22,7 +22,7 @@ class UsageError(EvolveError):
 
 
 class ProblemError(EvolveError):
-    """Raised by `evolve.problem.load_problem`."""
+    """Raised by `evolve.loading.load_problem`."""
 
 
 class EvaluatorError(EvolveError):

@@ -21,7 +21,7 @@ import yaml
 
 from evolve.cache import cache_folder
 from evolve.errors import ProblemError, UsageError
-from evolve.problem import SUFFIXES, bundled_root, folder_files, folder_hash, read_yaml
+from evolve.folder import SUFFIXES, bundled_root, folder_files, folder_hash, read_yaml
 
 TIMEOUT_S = 300.0  # of one stage, where their configuration names none; OpenEvolve's own default
 MESSAGE = re.compile(r'task_sys_msg\s*=\s*[rf]?"""(.*?)"""', re.DOTALL)  # in ShinkaEvolve's run_evo.py

@@ -19,7 +19,10 @@ LAYERS = [
     {"evolve.llm"},
     {"evolve.population"},
     {"evolve.capture"},
-    {"evolve.problem", "evolve.foreign"},
+    {"evolve.loading"},
+    {"evolve.finding"},
+    {"evolve.foreign"},
+    {"evolve.folder", "evolve.problem"},
     {"evolve.types", "evolve.checks", "evolve.source", "evolve.rungs", "evolve.cache"},
     {"evolve.errors"},
 ]  # from above; who shares a layer may import one another

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from evolve.errors import EvolveError, ProblemError, UsageError
-from evolve.problem import Problem, Stage, find_problem, load_problem, problem_names
+from evolve.finding import find_problem, problem_names
+from evolve.loading import load_problem
+from evolve.problem import Problem, Stage
 
 INITIAL = "def pack(n):\n    return n\n"
 Make = Callable[..., Path]

@@ -15,8 +15,9 @@ from evolve.cli.authoring import examined
 from evolve.cli.plain import plain
 from evolve.cli.reading import show_json
 from evolve.errors import RunError
+from evolve.finding import find_problem
+from evolve.folder import folder_files
 from evolve.llm.provider import Provider
-from evolve.problem import find_problem, folder_files
 from evolve.runner.budget import Spent
 from evolve.types import Completion, Prompt
 

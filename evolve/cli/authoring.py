@@ -24,19 +24,11 @@ from evolve.cli.advice import advice
 from evolve.cli.plain import plain, plain_all
 from evolve.cli.reading import measured, shared, show_json
 from evolve.errors import EvolveError, ProblemError, RunError, UsageError
+from evolve.finding import find_problem, installed, known_problems, problem_folders, problem_names
+from evolve.folder import bundled_root, folder_files
 from evolve.lineage import Run
-from evolve.problem import (
-    TEXT,
-    Problem,
-    bundled_root,
-    find_problem,
-    folder_files,
-    installed,
-    known_problems,
-    load_problem,
-    problem_folders,
-    problem_names,
-)
+from evolve.loading import load_problem
+from evolve.problem import TEXT, Problem
 from evolve.proposer import tokens
 from evolve.runner import confirm, launch, rundir
 from evolve.runner.asks import alone

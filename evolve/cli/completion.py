@@ -89,7 +89,7 @@ def _words(given: str) -> list[str]:
 
 
 def _problems() -> list[str]:
-    from evolve.problem import problem_names
+    from evolve.finding import problem_names
 
     return problem_names()
 

@@ -15,7 +15,7 @@ from evolve.errors import EvolveError, RunError
 from evolve.lineage.bootstrap import Array, Difference, bands, bootstrap_difference, median
 from evolve.lineage.progress import AXES, Progress, progress
 from evolve.lineage.run import Run
-from evolve.problem import load_problem
+from evolve.loading import load_problem
 
 POINTS = 101  # of a curve, at most
 COUNTS = ("candidates", "evaluations")  # axes of whole numbers

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evolve.errors import RunError
+from evolve.loading import load_problem
 from evolve.population import Store, is_dead
 from evolve.population.store import Row
 from evolve.population.writer import STALE_S
-from evolve.problem import SEPARATE, Problem, load_problem
+from evolve.problem import SEPARATE, Problem
 from evolve.runner import final
 from evolve.runner.calls import EVALUATE
 from evolve.runner.meter import utilisation

@@ -25,7 +25,8 @@ import numpy  # noqa: F401 what a bare fork has loaded
 from evaluators import LocalPool
 from evaluators.pool import Pool, StageJob
 from evolve.errors import EvolveError
-from evolve.problem import LEVELS, Problem, load_problem
+from evolve.loading import load_problem
+from evolve.problem import LEVELS, Problem
 from evolve.types import Status
 
 TIMEOUT_S = 0.5

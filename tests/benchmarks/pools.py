@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from evaluators import LocalPool, Pool, RayPool, StageJob
-from evolve.problem import load_problem
+from evolve.loading import load_problem
 
 
 async def per_second(pool: Pool, job: StageJob, jobs: int, workers: int) -> tuple[float, float]:

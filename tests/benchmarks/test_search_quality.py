@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evolve.problem import load_problem
+from evolve.loading import load_problem
 from evolve.search import Search
 from evolve.types import Status
 from tests.benchmarks.search_quality.__main__ import kept, wanted

@@ -13,7 +13,7 @@ import pytest_asyncio
 from evaluators import Cascade, LocalPool
 from evolve.cli import dispatch
 from evolve.cli.advice import NUMBERS, advice
-from evolve.problem import load_problem
+from evolve.loading import load_problem
 
 Make = Callable[..., Path]
 Advised = Callable[..., Awaitable[str]]

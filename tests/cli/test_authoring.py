@@ -13,7 +13,8 @@ from evaluators.isolation import plan
 from evolve.cli import dispatch
 from evolve.cli.authoring import described
 from evolve.errors import UsageError
-from evolve.problem import find_problem, load_problem, problem_names
+from evolve.finding import find_problem, problem_names
+from evolve.loading import load_problem
 
 NOISY = """
 def instances(stage, rng): return [int(rng.integers(1, 100))]

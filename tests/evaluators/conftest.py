@@ -9,7 +9,8 @@ import pytest
 import pytest_asyncio
 
 from evaluators import LocalPool, Pool, RayPool, StageJob
-from evolve.problem import Problem, load_problem
+from evolve.loading import load_problem
+from evolve.problem import Problem
 from evolve.types import StageOutcome
 
 EVALUATOR = """

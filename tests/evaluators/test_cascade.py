@@ -11,7 +11,8 @@ import pytest
 import evaluators
 from evaluators import Cascade, StageJob
 from evolve.errors import EvolveError
-from evolve.problem import Problem, load_problem
+from evolve.loading import load_problem
+from evolve.problem import Problem
 from evolve.types import StageOutcome, Status
 
 

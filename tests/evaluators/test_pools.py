@@ -345,7 +345,7 @@ async def test_no_folder_of_a_killed_runner_stays(level: str, make_problem: Make
         pytest.skip(f"the kernel grants nobody here what {level} is made of")
     program = f"""
 import asyncio, evaluators, sys
-from evolve.problem import load_problem
+from evolve.loading import load_problem
 async def main():
     cascade = evaluators.local(1, {level!r})
     await cascade.start()
@@ -376,7 +376,7 @@ def f():
 """
     program = f"""
 import asyncio, evaluators
-from evolve.problem import load_problem
+from evolve.loading import load_problem
 async def main():
     cascade = evaluators.local(1, "bare")
     await cascade.start()

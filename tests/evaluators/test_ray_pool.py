@@ -14,7 +14,8 @@ from evaluators.pool import Serve
 from evaluators.ray_host import HostActor, unzip, zip_folder
 from evaluators.ray_pool import scrubbed_environment
 from evolve.errors import EvolveError
-from evolve.problem import Problem, folder_hash
+from evolve.folder import folder_hash
+from evolve.problem import Problem
 from evolve.types import StageOutcome, Status
 
 on_ray = pytest.mark.parametrize("pool", ["ray"], indirect=True)

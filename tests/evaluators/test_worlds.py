@@ -23,7 +23,8 @@ from evaluators.gpu import Gpu, chosen, devices, nodes, visible
 from evaluators.watch import clock_s
 from evolve.errors import EvolveError
 from evolve.llm.scripted import Scripted
-from evolve.problem import Problem, load_problem
+from evolve.loading import load_problem
+from evolve.problem import Problem
 from evolve.runner.budget import Budget
 from evolve.types import StageOutcome, Status
 from tests.command import evolve

@@ -17,7 +17,9 @@ import pytest_asyncio
 from evaluators import LocalPool, StageJob
 from evolve.cli import dispatch
 from evolve.errors import ProblemError, UsageError
-from evolve.problem import Problem, find_problem, load_problem
+from evolve.finding import find_problem
+from evolve.loading import load_problem
+from evolve.problem import Problem
 from evolve.search.thresholds import rules
 from evolve.types import StageOutcome
 

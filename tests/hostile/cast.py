@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evolve.problem import Problem, load_problem
+from evolve.loading import load_problem
+from evolve.problem import Problem
 from evolve.types import Files
 from tests.hostile.bait import Marks
 

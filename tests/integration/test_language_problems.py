@@ -12,8 +12,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from evolve.folder import bundled_root
 from evolve.lineage import Run
-from evolve.problem import Stage, bundled_root
+from evolve.problem import Stage
 from tests.command import evolve_json, ok
 from tests.llm_server import PARENT, LLMServer, Request
 

@@ -18,7 +18,8 @@ from evaluators import RayPool, StageJob, gpu, ray_pool
 from evaluators.ray_host import HostActor
 from evaluators.ray_pool import HostLost
 from evolve.errors import EvolveError
-from evolve.problem import Problem, load_problem
+from evolve.loading import load_problem
+from evolve.problem import Problem
 from evolve.types import StageOutcome, Status
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from evolve.errors import RunError
 from evolve.lineage.bootstrap import bands, bootstrap_difference
 from evolve.lineage.compare import compare
-from evolve.problem import load_problem
+from evolve.loading import load_problem
 from tests.lineage.rows import a_run
 
 INF = float("inf")

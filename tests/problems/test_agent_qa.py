@@ -13,7 +13,9 @@ import pytest
 
 from evaluators.lm import Lm
 from evolve.cli import dispatch
-from evolve.problem import Instance, Invalid, Stage, bundled_root, load_problem
+from evolve.folder import bundled_root
+from evolve.loading import load_problem
+from evolve.problem import Instance, Invalid, Stage
 
 FOLDER = bundled_root() / "agent_qa"
 spec = importlib.util.spec_from_file_location("agent_qa_evaluator", FOLDER / "evaluator.py")

@@ -10,7 +10,9 @@ import scipy.linalg
 import scipy.signal
 
 from evaluators.timing import Timed
-from evolve.problem import Instance, Invalid, Result, Stage, bundled_root, load_problem
+from evolve.folder import bundled_root
+from evolve.loading import load_problem
+from evolve.problem import Instance, Invalid, Result, Stage
 from evolve.types import Status
 
 FOLDER = bundled_root() / "algorithm_speed"

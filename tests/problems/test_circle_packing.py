@@ -8,7 +8,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from evolve.problem import Instance, Invalid, Result, Stage, bundled_root, load_problem
+from evolve.folder import bundled_root
+from evolve.loading import load_problem
+from evolve.problem import Instance, Invalid, Result, Stage
 
 FOLDER = bundled_root() / "circle_packing"
 

@@ -10,7 +10,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from evolve.problem import Instance, Invalid, Stage, bundled_root, load_problem
+from evolve.folder import bundled_root
+from evolve.loading import load_problem
+from evolve.problem import Instance, Invalid, Stage
 from evolve.types import Status
 
 FOLDER = bundled_root() / "cpp_tsp"

@@ -18,7 +18,9 @@ import pytest
 
 from evaluators import gpu
 from evolve.cli import dispatch
-from evolve.problem import Instance, Invalid, Stage, bundled_root, load_problem
+from evolve.folder import bundled_root
+from evolve.loading import load_problem
+from evolve.problem import Instance, Invalid, Stage
 from evolve.types import Status
 
 FOLDER = bundled_root() / "gpu_grayscale"

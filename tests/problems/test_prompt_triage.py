@@ -12,7 +12,9 @@ import pytest
 
 from evaluators.lm import Lm
 from evolve.cli import dispatch
-from evolve.problem import Instance, Invalid, Stage, bundled_root, load_problem
+from evolve.folder import bundled_root
+from evolve.loading import load_problem
+from evolve.problem import Instance, Invalid, Stage
 
 FOLDER = bundled_root() / "prompt_triage"
 spec = importlib.util.spec_from_file_location("prompt_triage_evaluator", FOLDER / "evaluator.py")

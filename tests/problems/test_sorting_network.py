@@ -7,7 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from evolve.problem import Instance, Invalid, Stage, bundled_root, load_problem
+from evolve.folder import bundled_root
+from evolve.loading import load_problem
+from evolve.problem import Instance, Invalid, Stage
 
 FOLDER = bundled_root() / "sorting_network"
 SIX = [[0, 5], [1, 3], [2, 4], [1, 2], [3, 4], [0, 3], [2, 5], [0, 1], [2, 3], [4, 5], [1, 2], [3, 4]]

@@ -16,8 +16,9 @@ from evolve.lineage import Run
 from evolve.lineage.export import lines
 from evolve.llm.provider import Provider
 from evolve.llm.scripted import Scripted
+from evolve.loading import load_problem
 from evolve.population import Store
-from evolve.problem import Problem, load_problem
+from evolve.problem import Problem
 from evolve.proposer import Proposing
 from evolve.runner import launch, rundir
 from evolve.runner.budget import Budget

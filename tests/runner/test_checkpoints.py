@@ -12,8 +12,8 @@ import sqlalchemy as sa
 import evaluators
 from evolve.errors import RunError
 from evolve.llm.scripted import Scripted
+from evolve.loading import load_problem
 from evolve.population import schema
-from evolve.problem import load_problem
 from evolve.types import Evaluation, StageOutcome, Status
 from tests.evaluators.test_checkpoint import CANDIDATE, TRAINING
 from tests.runner.driving import Case, Judging, answer, case, store_of, turns, value_of

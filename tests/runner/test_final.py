@@ -185,7 +185,7 @@ def test_what_makes_no_sense_is_refused(tmp_path, spec, message):
     tiny(folder)
     (folder / "problem.yaml").write_text(spec + "\n")
     from evolve.errors import ProblemError
-    from evolve.problem import load_problem
+    from evolve.loading import load_problem
 
     with pytest.raises(ProblemError) as error:
         load_problem(str(folder))

@@ -7,7 +7,7 @@ import pytest
 from evolve.errors import UsageError
 from evolve.llm.offline import Offline
 from evolve.llm.scripted import Scripted
-from evolve.problem import load_problem
+from evolve.loading import load_problem
 from evolve.types import Prompt
 from tests.runner.driving import RUN, Case, case, rewrite, store_of
 

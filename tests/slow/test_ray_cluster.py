@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from evolve.folder import bundled_root
 from evolve.lineage import Run
-from evolve.problem import bundled_root
 from tests.command import SCRIPT, environment, evolve_json, ok
 
 pytestmark = [
