@@ -10,6 +10,7 @@ from typing import Any
 
 from evaluators import machine
 from evaluators.checkpoint import Checkpoint
+from evaluators.harness import wire
 from evaluators.lm import LlmQuestion, Lm
 from evaluators.pool import StageJob
 from evaluators.sandbox import Clock, Failure
@@ -75,6 +76,11 @@ class Asking:
     def _checkpoint(self, body: bytes | None) -> bytes | None:
         stored: bytes | None = self._put({"kind": "checkpoint", "body": body})
         return stored
+
+    def incumbent(self) -> Any:
+        """Returns the best output so far on the present instance, None where there is none yet, or no run."""
+        body: bytes | None = self._put({"kind": "incumbent"})
+        return None if body is None else wire.decode(body)
 
     def _report(self, step: float, value: float) -> None:
         """Keeps a point of the curve; at a rung, where the stage has `report: true`, the runner may end the stage."""

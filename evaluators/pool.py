@@ -16,7 +16,7 @@ Question = Mapping[str, Any]
 kind `llm`: prompts, system, n, temperature, max_tokens, number (of the first text in its place); the answer is a list of texts,
 n for each prompt, or None where there is no model: evaluator.py's own answers then. kind `report`: step, value (of the first
 objective); the answer is why the stage stops, or None. kind `checkpoint`: body, the bytes to keep for a retry, or None to have
-what is kept; the answer is that, or None.
+what is kept; the answer is that, or None. kind `incumbent`: the answer is the best output's bytes, or None.
 """
 
 Serve = Callable[[Question], Awaitable[Any]]

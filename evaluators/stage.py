@@ -20,10 +20,11 @@ from evaluators.scoring import Scorer, mean
 from evaluators.watch import clock_s
 from evolve.errors import EvaluatorError
 from evolve.problem import TEXT, Instance, Invalid, Result
-from evolve.types import Files, StageOutcome, Status, worst
+from evolve.types import OUTPUT, Files, StageOutcome, Status, worst
 
 FEEDBACK = 4_000  # characters in an outcome
 CASE_FEEDBACK = 1_000  # in one instance of several
+INCUMBENT = "incumbent"  # the service that lends the best output so far
 
 
 class CandidateProxy:
@@ -80,6 +81,7 @@ class StageRun:
         self._built: Built = {}
         self._fallen: Failure | None = None  # of a process that `drive` has replaced
         self.files = job.files
+        self._lends = job.stage in job.problem.lending and not job.holdout
         self._asking = Asking(scorer, job, self._clock, ask)
         self._services: Mapping[str, Callable[..., Any]] = {}
         self._cpu_s = 0.0
@@ -143,7 +145,10 @@ class StageRun:
 
     def _case(self, instance: Instance) -> Case:
         try:
-            result = self._scorer.score(instance, self._drive(instance))
+            output = self._drive(instance)
+            result = self._scorer.score(instance, output)
+            if self._lends:
+                result = replace(result, artifacts={**result.artifacts, OUTPUT: _encoded(output)})
             return Case(instance=instance, result=result, feedback=result.feedback)
         except Failure as failure:
             failure = self._failure() or failure  # whatever drive made of it
@@ -157,7 +162,8 @@ class StageRun:
         return Result({} if not self._stage.partial or value is None else {self._job.problem.objective: value})
 
     def _drive(self, instance: Instance) -> Any:
-        self._services, self._fallen = self._scorer.services(instance), None
+        lent = {INCUMBENT: self._asking.incumbent} if self._lends else {}
+        self._services, self._fallen = {**lent, **self._scorer.services(instance)}, None
         if self._clock.left_s <= 0:
             raise self._clock.overrun()
         if self._job.problem.entry == TEXT:
@@ -327,6 +333,16 @@ class StageRun:
             node_class=machine.node_class(),
             **facts,
         )
+
+
+def _encoded(output: Any) -> bytes:
+    """Returns an output as it is kept to be lent. Raises EvaluatorError for what drive made that is no data."""
+    try:
+        return wire.encode(output)
+    except (TypeError, wire.TooLarge) as error:
+        raise EvaluatorError(
+            f"evaluator.py: incumbent: true lends what drive returns, which can't be kept: {error}"
+        ) from None
 
 
 def _mean_metrics(cases: list[Case]) -> dict[str, float]:

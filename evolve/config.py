@@ -254,6 +254,8 @@ def build(config: Mapping[str, Any], words: Sequence[str] = ()) -> Setup:
         raise UsageError(f"foreign.allow=[env:{unset[0]}]: {unset[0]} is not set in this environment; export it")
     if problem.trust != SEPARATE:
         config = {**config, "trust": problem.trust}  # every view says so
+    if problem.incumbent:
+        config = {**config, "incumbent": True}  # views show the best output, which a stage before the last may have
     budget: Budget = _make(config, "budget")
     schedule: Schedule = _make(config, "schedule")
     provider, record = _provider(config)
@@ -267,6 +269,7 @@ def build(config: Mapping[str, Any], words: Sequence[str] = ()) -> Setup:
     artifact_mb = config["database"].get("artifact_mb", 200.0)
     checks.number("database.artifact_mb", artifact_mb, 0)
     settings = {"islands": islands, "strategy": strategy, "rules": rules(problem), "window": schedule.window}
+    settings["lending"] = problem.lending
     proposing: Proposing = _make(config, "proposer")
     evaluator: Evaluator = _make(_with_gpu(config, problem), "evaluator")
     if record is not None and record.evaluations == RECORDED:

@@ -17,9 +17,6 @@ from evolve.foreign import layout, lent, translated
 from evolve.problem import COMPARABLE, LEVELS, SEPARATE, SHARED, STAGE_KEYS, TEXT, Build, Problem, Stage, Tune
 from evolve.types import APART, Files
 
-LATER = {"incumbent"}
-
-
 KINDS: Mapping[str, tuple[Any, str]] = {
     "description": (str, "text"),
     "entry": (str | list, "a function's name, 'text', or a command [PROGRAM, ARGUMENT, ...]"),
@@ -40,6 +37,7 @@ KINDS: Mapping[str, tuple[Any, str]] = {
     "holdout": (dict, "{instances: 50}"),
     "tune": (dict, "{evaluations: 30, stage: NAME}"),
     "kind": (str, "a word or two, like construction"),
+    "incumbent": (bool, "true or false"),
 }
 
 
@@ -75,6 +73,12 @@ def load_problem(
     entry_file, entry = ("", "") if command else _entry(spec, initials, edit, where)
     build = _build(spec.get("build"), where)
     made = _with_build(_stages(spec, stages or {}, where), build)
+    incumbent = bool(spec.get("incumbent"))
+    can_lend = len(made) > 1 and entry not in ("", TEXT)
+    require(
+        can_lend or not incumbent,
+        f"{where}: incumbent: true needs a function as entry and two stages or more: the last one scores without it",
+    )
     gpu = ["gpu"] if any(stage.profile == "gpu" for stage in made) else []
     for key, allowed in (("comparable_on", COMPARABLE), ("isolation", LEVELS)):
         chosen = spec.get(key) or allowed[0]
@@ -105,7 +109,8 @@ def load_problem(
         isolation=spec.get("isolation") or "",
         holdout=_holdout(spec.get("holdout"), where),
         constraints=_constraints(spec.get("constraints") or {}, where),
-        tune=_tune(spec.get("tune") or {}, made, where),
+        tune=_tune(spec.get("tune") or {}, made, incumbent, where),
+        incumbent=incumbent,
         trust=SHARED if theirs else SEPARATE,
         theirs=origin if theirs else None,
         env=env,
@@ -149,12 +154,15 @@ def _holdout(given: Mapping[str, Any] | None, where: Path) -> int:
     return int(count)
 
 
-def _tune(given: Mapping[str, Any], stages: Sequence[Stage], where: Path) -> Tune:
+def _tune(given: Mapping[str, Any], stages: Sequence[Stage], incumbent: bool, where: Path) -> Tune:
     _known_keys(given, ("evaluations", "stage"), where, "tune.")
-    count, stage, names = given.get("evaluations"), given.get("stage", stages[0].name), [one.name for one in stages]
+    names = [stage.name for stage in stages]
+    count, stage = given.get("evaluations"), given.get("stage", names[-1 if incumbent else 0])
     fits = count is None or (type(count) is int and count >= 0)
     require(fits, f"{where}: tune.evaluations must be a whole number, 0 or more, not {count!r}")
     require(stage in names, f"{where}: tune.stage: no stage '{stage}'; {hint(stage, names, what='stages')}")
+    alike = not incumbent or stage == names[-1]
+    require(alike, f"{where}: tune.stage: with incumbent: true constants are tuned in the last stage, '{names[-1]}'")
     return Tune(stage=stage, evaluations=count)
 
 
@@ -162,8 +170,6 @@ def _known_keys(given: Mapping[str, Any], allowed: tuple[str, ...], where: Path,
     for key in given:
         if key in allowed:
             continue
-        if key in LATER:
-            raise ProblemError(f"{where}: '{prefix}{key}' is not supported by this version of Evolve; remove it")
         raise ProblemError(f"{where}: unknown key '{prefix}{key}'; {hint(key, allowed, prefix)}")
 
 

@@ -151,6 +151,8 @@ class Problem:
     candidate's interpreter ("" is the engine's), `mounts` further folders that it may read, `requires` what a machine must
     have (`gpu`, or a program's name), `holdout` how many instances are kept for the end, `isolation` the least level.
 
+    `incumbent` says that all stages but the last lend the best output so far to the candidate, as a service of that name.
+
     `trust` is "shared" where the scorer runs in the candidate's sandbox: `theirs` is then the folder in another's format,
     `path` its translation, `env` what both get of the driver's environment ("" where it has no such variable).
     """
@@ -181,6 +183,7 @@ class Problem:
     holdout: int = 0
     constraints: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # metric -> (at least, at most)
     tune: Tune = field(default_factory=lambda: Tune(stage=""))
+    incumbent: bool = False
     trust: str = SEPARATE
     theirs: Path | None = None
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -243,6 +246,11 @@ class Problem:
         """The folder that candidates may read, "" where there is none."""
         folder = str(self.path / "data")
         return folder if os.path.isdir(folder) else ""
+
+    @property
+    def lending(self) -> tuple[str, ...]:
+        """The stages that lend the best output so far."""
+        return tuple(stage.name for stage in self.stages[:-1]) if self.incumbent else ()
 
     def stage(self, name: str) -> Stage:
         return next(stage for stage in self.stages if stage.name == name)

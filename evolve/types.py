@@ -18,6 +18,9 @@ HOLDOUT = "holdout"
 FINAL = "final"
 """The stage under which the fresh draws of a noisy run's last comparison are stored."""
 
+OUTPUT = "output"
+"""The artifact that has a candidate's output on an instance, where the problem lends the best one."""
+
 APART = (HOLDOUT, FINAL)
 """What is evaluated when a run has ended: no part of the search, of a prompt or of an export."""
 
@@ -57,9 +60,10 @@ def worst(statuses: list[Status]) -> Status:
 class ProposalRequest:
     """Asks the proposer for one candidate. Everything that was decided is in here, so it is decided once.
 
-    `thresholds` maps a stage to the least score (higher is better) that passes it; `tried` are earlier children of the
-    parent, newest last; `parent` is None where a candidate is written from nothing. `tune` says by how many `evaluations` and
-    which `method` its constants are tuned where it scores `above` that (None: anything), or is `novel` where that counts.
+    `thresholds` maps a stage to the least score (higher is better) that passes it, `incumbents` a stage that lends the best
+    output so far to who has it; `tried` are earlier children of the parent, newest last; `parent` is None where a candidate is
+    written from nothing. `tune` says by how many `evaluations` and which `method` its constants are tuned where it scores
+    `above` that (None: anything), or is `novel` where that counts.
     """
 
     id: int
@@ -69,6 +73,7 @@ class ProposalRequest:
     inspirations: tuple[int, ...] = ()
     tried: tuple[int, ...] = ()
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    incumbents: Mapping[str, int] = field(default_factory=dict)
     prompt: int = 0
     tune: Mapping[str, Any] | None = None
 

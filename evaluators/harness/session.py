@@ -19,6 +19,7 @@ from .guard import Guard
 MODULE = "candidate"
 PROGRAMS = (b"#!", b"\x7fELF")  # how files begin that can be run
 CHANNEL_FD = 3
+LENT = "incumbent"  # the service that a function need not take
 TEXT = 2_000  # characters of an error's text
 
 
@@ -133,7 +134,10 @@ class Session:
             return self._command.call(name, *args)
         if not hasattr(self._module, name):
             raise AttributeError(f"the candidate has no '{name}'")
-        return getattr(self._module, name)(*args, **kwargs)
+        function = getattr(self._module, name)
+        if LENT in kwargs and not _takes(function, LENT):
+            del kwargs[LENT]
+        return function(*args, **kwargs)
 
     def _outcome(self, function: Callable[..., Any], args: list[Any]) -> tuple[Any, ...]:
         try:
@@ -179,6 +183,11 @@ def own_frames(error: BaseException, folder: str) -> str:
     own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(folder)]
     lines = traceback.format_list(own[-5:]) + traceback.format_exception_only(error)
     return "".join(lines).replace(f"{folder}/", "")
+
+
+def _takes(function: Callable[..., Any], name: str) -> bool:
+    code = getattr(getattr(function, "__wrapped__", function), "__code__", None)
+    return code is not None and name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
 
 def _kind(error: BaseException) -> str:

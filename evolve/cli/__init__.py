@@ -78,7 +78,7 @@ def _dispatch(words: list[str], debug: bool) -> int:
         return int(importlib.import_module("evolve.cli.completion").complete(words[1:]))
     arguments, rest = _parser().parse_known_args(words)
     arguments.debug = debug
-    if arguments.verb == "export" and len(rest) == 1 and not rest[0].startswith("-"):
+    if arguments.verb == "export" and len(rest) == 1 and (rest == ["-"] or not rest[0].startswith("-")):
         arguments.destination = rest.pop()  # argparse can't see a second positional behind an option
     if hasattr(arguments, "words"):  # nor words behind one
         arguments.words += [word for word in rest if "=" in word and not word.startswith("-")]

@@ -74,6 +74,7 @@ def status(arguments: argparse.Namespace) -> int:
         "budget": "  ".join(f"{name} {value}" for name, value in found["budget"].items() if value is not None),
         "candidates": counts,
         "best": f"candidate {found['best']['id']}  {measured(found['best'])}" if found["best"] else "none yet",
+        **({"best output": _output(found["output"])} if found.get("output") else {}),
         **({"final": final_of(found["final"])} if found["final"] else {}),
         **({"hold-out": held_out(found["holdout"])} if found["holdout"] else {}),
         **{name: told for name, told in steered(found["steered"]).items() if told},
@@ -88,6 +89,10 @@ def status(arguments: argparse.Namespace) -> int:
     for name, text in shown.items():
         console.print(f"{name:<12}{text}")
     return 0
+
+
+def _output(found: Mapping[str, Any]) -> str:
+    return f"candidate {found['id']}  stage {found['stage']}  {measured(found)}"
 
 
 def _from(found: Mapping[str, Any]) -> str:

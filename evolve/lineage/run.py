@@ -77,6 +77,7 @@ class Run:
             "best": None if best is None else _brief(best),
             "final": self.final(),
             "holdout": self.holdout(),
+            **({"output": self.output()} if row["config"].get("incumbent") else {}),
             "revision": self.store.revision(self.run_id),
             "steered": self.steered(),
             "llm": {
@@ -111,6 +112,13 @@ class Run:
         if row is None:
             return None
         return {**{name: row[name] for name in ("candidate", "status", "metrics")}, "instances": len(row["instances"])}
+
+    def output(self) -> dict[str, Any] | None:
+        """Returns who has the best output that is lent: id, stage, score, metrics. None before there is one."""
+        row = self.store.best_output(self.run_id)
+        if row is None:
+            return None
+        return {"id": row["candidate"], **{name: row[name] for name in ("stage", "score", "metrics")}}
 
     # ------------------------------------------------------------ candidates
 

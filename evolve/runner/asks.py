@@ -16,7 +16,7 @@ from evolve.problem import Problem
 from evolve.rungs import ETA, rungs
 from evolve.runner.calls import EVALUATE, Calls, OutOfMoney
 from evolve.search.halving import Halving
-from evolve.types import Completion, Prompt
+from evolve.types import OUTPUT, Completion, Prompt
 
 Question = Mapping[str, Any]
 PLACE = ("stage", "replicate", "instance")  # with the candidate and a number: which call of an evaluation it is
@@ -44,10 +44,12 @@ class Asks:
         writer: Writer,
         problem: Problem,
         stop: Callable[[str, str], None],
+        incumbent: Callable[[int, str], int | None],
     ):
         self.cut: set[int] = set()
         self._provider, self._calls, self._writer = provider, calls, writer
         self._problem, self._stop, self._halving = problem, stop, Halving()
+        self._incumbent = incumbent
         self._sign = problem.objectives[problem.objective]
         self._slots = asyncio.Semaphore(provider.evaluation_concurrency)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -71,6 +73,8 @@ class Asks:
         if question["kind"] == "checkpoint":
             place = {name: question[name] for name in PLACE}
             return await self._checkpoint(candidate, question["body"], place) if keeps else None
+        if question["kind"] == "incumbent":
+            return await self._lent(candidate, question["stage"], question["instance"])
         if question["kind"] != "llm":
             raise EvolveError(f"an evaluation asks for '{question['kind']}', which no run can answer")
         if not self._provider.evaluation_concurrency:
@@ -119,6 +123,16 @@ class Asks:
             return None
         load = self._writer.store.checkpoint
         return await asyncio.to_thread(load, self._writer.run_id, candidate=candidate, **place)
+
+    async def _lent(self, candidate: int, stage: str, instance: int) -> bytes | None:
+        """Returns the output that was the best when a candidate was asked, None where there was none."""
+        owner = self._incumbent(candidate, stage)
+        if owner is None:
+            return None
+        await self._writer.write()  # what was queued before, the output among it, is committed
+        rows = await asyncio.to_thread(self._writer.store.artifacts, self._writer.run_id, [owner])
+        found = {row["name"]: row["body"] for row in rows if (row["stage"], row["replicate"]) == (stage, 0)}
+        return found.get(f"{instance}/{OUTPUT}", found.get(OUTPUT) if instance == 0 else None)
 
     def _reported(self, question: Question) -> str | None:
         """Returns why the stage stops at this step, None to go on."""

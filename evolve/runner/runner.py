@@ -111,7 +111,14 @@ class Runner:
             last_id=last_ids[0], seed=search.seed, note=note, clock=clock,
             on_paused=self._pause, where=where, outstanding=outstanding, embedder=embedder,
         )  # fmt: skip
-        self.asks = Asks(provider=provider, calls=self.calls, writer=writer, problem=problem, stop=self._stop)
+        self.asks = Asks(
+            provider=provider,
+            calls=self.calls,
+            writer=writer,
+            problem=problem,
+            stop=self._stop,
+            incumbent=self._incumbent,
+        )
         self._last_evaluation = last_ids[1]
         self.proposals = Proposals(
             problem=problem, search=search, rules=proposing, converses=provider.converses, calls=self.calls, writer=writer,
@@ -563,6 +570,11 @@ class Runner:
                 on_stage=lambda outcome: self._measured(candidate, outcome, text),
                 serve=self.asks.of(candidate, keeps=text is None),
             )
+
+    def _incumbent(self, candidate: int, stage: str) -> int | None:
+        """Returns whose output a stage lends to a candidate: that was decided when it was asked."""
+        flight = self._in_flight.get(candidate)
+        return flight.request.incumbents.get(stage) if flight is not None and flight.request is not None else None
 
     def _measured(self, candidate: int, outcome: StageOutcome, text: str | None = None) -> None:
         if candidate not in self.asks.cut:

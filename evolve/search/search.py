@@ -13,6 +13,7 @@ import numpy as np
 
 from evolve import checks
 from evolve.errors import UsageError
+from evolve.search.incumbents import Incumbents
 from evolve.search.inspirations import InspirationSelector
 from evolve.search.island import Island
 from evolve.search.member import Key, Member
@@ -106,6 +107,7 @@ class Search:
         islands: int,
         strategy: Strategy,
         rules: Mapping[str, Rule] | None = None,
+        lending: Sequence[str] = (),
         window: int | None = None,
     ):
         self.seed = seed
@@ -115,6 +117,7 @@ class Search:
         self.asked = 0
         self.told = 0
         self._thresholds = Thresholds(rules or {})
+        self._incumbents = Incumbents(lending)
         self.steered = Steered()
         self._gains = Gains()
         self._events: list[Event] = []
@@ -238,6 +241,7 @@ class Search:
             inspirations=inspirations,
             tried=self._tried(parent, 3 * TRIED if explores else TRIED) if parent else (),
             thresholds=self._thresholds.now(),
+            incumbents=self._incumbents.now(),
             tune=self._tune(island, rng),
         )
         self._decide("asked", candidate, request_data(request))
@@ -392,6 +396,7 @@ class Search:
             self._rescore(event.candidate or NONE, data)
         elif kind == "rescoring":
             self._thresholds.clear()
+            self._incumbents.clear()
             for candidate in data["unranked"]:
                 self._rescore(candidate, {"status": kind})
         elif kind == "steered":
@@ -457,6 +462,7 @@ class Search:
             self._elder_sibling[candidate] = self._newest_child[parent]
             self._newest_child[parent] = candidate
         member = self._known(candidate, data) if data["status"] == Status.OK else None
+        self._lend(member, data)
         if candidate in self._initials:
             self._initials[candidate] = member
         homes = self._joining.pop(candidate, None)
@@ -528,6 +534,11 @@ class Search:
             size=data.get("size", 0),
         )
 
+    def _lend(self, member: Member | None, data: Mapping[str, Any]) -> None:
+        """Has an ok candidate's outputs lent where they are the best so far."""
+        if member is not None and not member.violation:
+            self._incumbents.observe(member.id, data.get("stage_scores", {}))
+
     def _member(self, candidate: int) -> Member:
         """Returns what is known of a candidate; its score alone where nobody has more."""
         pools = (*(island.pool.get(candidate) for island in self.islands), self._initials.get(candidate))
@@ -550,6 +561,7 @@ class Search:
                 island.add(member)
         for island in self.islands:
             island.judged_anew(candidate, ok=member is not None)
+        self._lend(member, data)
         if candidate in self._initials:
             self._initials[candidate] = member
         self._best = min(filter(None, (island.best() for island in self.islands)), default=None)

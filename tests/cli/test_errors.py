@@ -84,7 +84,7 @@ def problem(folder: Path, initial: str | None = INITIAL, evaluator: str = EVALUA
         ({"evaluator": "x = 1\n"}, "score"),
         ({"spec": "entri: f\n"}, "did you mean 'entry'"),
         ({"spec": "stages: [\n"}, "line"),
-        ({"spec": "incumbent: true\n"}, "not supported"),
+        ({"spec": "incumbent: true\n"}, "two stages or more"),
     ],
 )  # fmt: skip
 def test_folders_that_are_wrong(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+import evolve
 from tests.command import evolve_json, ok
 
 pytestmark = pytest.mark.integration
@@ -50,3 +52,65 @@ def test_ordered_runs_are_equal_at_any_number_of_workers(tmp_path: Path, words: 
     one, two = (evolve_json("status", run, cwd=tmp_path) for run in ("w1", "w2"))
     assert one["final"] == two["final"] and one["final"]["candidate"] == best["id"] and one["final"]["n"] == best["n"]
     assert best["holdout"]["instances"] == 20 == one["holdout"]["instances"]
+
+
+ADDS = """
+from evolve.problem import Invalid, Result
+
+def score(instance, output):
+    if type(output) is not list:
+        raise Invalid("no list")
+    return Result({"score": sum(output)}, feedback=f"{len(output)} numbers")
+"""
+IMPROVES = "def f(incumbent=None):\n    return ((incumbent and incumbent()) or []) + [1.5]\n"
+LENDS = "incumbent: true\nstages: {main: {}, alone: {}}\n"
+
+
+def test_the_best_output_so_far_is_lent_and_the_last_stage_scores_without_it(tmp_path: Path) -> None:
+    folder = tmp_path / "adds"
+    folder.mkdir()
+    for name, text in {"evaluator.py": ADDS, "initial.py": IMPROVES, "problem.yaml": LENDS}.items():
+        (folder / name).write_text(text)
+    assert evolve_json("check", "./adds", cwd=tmp_path)["metrics"] == {"score": 1.5}
+    words = ["problem=./adds", "schedule=ordered", "schedule.window=3", "budget.candidates=20", "selection.tuning=null"]
+    for workers in (1, 2):
+        ok("run", *words, f"evaluator.workers={workers}", f"run_dir=w{workers}", cwd=tmp_path)
+    exports = [ok("export", f"w{n}", "--to", "jsonl", "--no-measured", "-", cwd=tmp_path) for n in (1, 2)]
+    assert exports[0] == exports[1]
+    ok("run", "llm=replay", "replay.run=w1", "replay.evaluations=run", "run_dir=again", cwd=tmp_path)
+    assert ok("export", "again", "--to", "jsonl", "--no-measured", "-", cwd=tmp_path) == exports[0]
+    asked = {
+        event["candidate"]: event["data"]["incumbents"]
+        for event in map(json.loads, exports[0].splitlines())
+        if event["kind"] == "asked"
+    }
+    run = evolve.open_run(tmp_path / "w1")
+    outputs = {1: 1.5}  # sums at main
+    for candidate, lent in asked.items():
+        found = {
+            stage["stage"]: stage["metrics"]["score"] for stage in run.shown(candidate)["stages"] if stage["metrics"]
+        }
+        if run.candidate(candidate).status == "ok":
+            assert found["main"] == pytest.approx(outputs[lent["main"]] + found["alone"])
+            outputs[candidate] = found["main"]
+    assert len(outputs) > 4 and max(outputs.values()) > 5
+    shown = run.status()
+    assert shown["output"] == {
+        "id": max(outputs, key=lambda candidate: outputs[candidate]),
+        "stage": "main",
+        "score": max(outputs.values()),
+        "metrics": {"score": max(outputs.values())},
+    }
+    assert f"best output candidate {shown['output']['id']}" in ok("status", "w1", cwd=tmp_path)
+
+
+def test_a_candidate_need_not_take_what_is_lent(tmp_path: Path) -> None:
+    folder = tmp_path / "adds"
+    folder.mkdir()
+    for name, text in {
+        "evaluator.py": ADDS,
+        "initial.py": "def f():\n    return [1.0]\n",
+        "problem.yaml": LENDS,
+    }.items():
+        (folder / name).write_text(text)
+    assert evolve_json("check", "./adds", cwd=tmp_path)["status"] == "ok"

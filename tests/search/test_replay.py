@@ -31,7 +31,7 @@ STEPS = st.lists(
 BUSY = replace(
     driving.strategy(migration=Migration(every=3, count=2), reset=ResetWeakest(every=7, minimum=4)), tuning=Tuning()
 )
-SETTINGS = driving.settings(3, strategy=BUSY, rules={"main": Rule(quantile=0.25)})
+SETTINGS = driving.settings(3, strategy=BUSY, rules={"main": Rule(quantile=0.25)}, lending=("main",))
 
 
 def carry_out(search: Search, script: list[tuple]) -> list[int]:
