@@ -1,18 +1,40 @@
-"""DSPy: instructions and demonstrations of a dspy.Module as the candidate, a metric and a train set as the problem.
+"""DSPy: instructions, demonstrations or the source of a dspy.Module as the candidate, a metric and a train set as the problem.
 
-The module runs beside the scorer and its calls are the run's (see `evaluators.lm`): counted, bounded, stored. Does not cover
-tools, images and streaming. Needs the extra `dspy`.
+A module runs beside the scorer, one whose source may change in the sandbox; its calls are the run's (see `evaluators.lm`):
+counted, bounded, stored. Does not cover tools, images and streaming. Needs the extra `dspy`.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from evaluators.lm import BadQuestion
+from evolve.capture import Capture
+from evolve.errors import UsageError
 from evolve.problem import Instance, Invalid, Result
 
 DEMOS = "demos.json"
+CALLS = 20  # of the model, that a candidate's source may make for one example
+ASKING = """# asks the module of program.py, with the run's model; not to be changed
+from __future__ import annotations
+
+from typing import Any
+
+import dspy
+from program import {name}
+
+Invalid = ValueError
+
+
+{engine}
+
+def answer(inputs, lm):
+    with dspy.context(lm=dspy.LM("evolve/run", engine=_Engine(lm), cache=False, num_retries=0)):
+        return dict({name}()(**inputs))
+"""
 
 
 def problem(
@@ -28,31 +50,48 @@ def problem(
     """Returns an `evolve.Problem`; `keys` are more of its keywords (`model` answers where the run has no model).
 
     `program` makes the module: a class or a function. The candidate has a file for each predictor's instructions, one for
-    all `demos`, or both (`parts`). `metric(example, prediction)` is one of DSPy's, also one that returns a prediction with
-    `score` and `feedback`. The `devset` is the hold-out.
+    all `demos`, or both (`parts`); with `parts=["source"]` it is the source of `program`, with what that uses. `metric(example,
+    prediction)` is one of DSPy's, also one that returns a prediction with `score` and `feedback`. The `devset` is the hold-out.
     """
     import evolve
 
+    _train, _held = ([Instance(dict(one.inputs()), dict(one)) for one in given] for given in (trainset, devset))
+    keys = {**({"holdout": {"instances": len(_held)}} if _held else {}), "name": name, **keys}
+
+    def instances(stage: Any, rng: Any) -> Any:
+        return _held if stage.name == "holdout" else _train
+
+    def score(instance: Any, output: Any) -> Any:
+        return graded(metric, instance, output)
+
+    if "source" in parts:
+        if len(parts) > 1:
+            raise UsageError(
+                f"parts={list(parts)}: the source holds instructions and demonstrations too; give it alone"
+            )
+
+        def services(instance: Any, lm: Any) -> Any:
+            return {"lm": counted(lm)}
+
+        engine = inspect.getsource(_Engine)
+        files = {path: text.decode() for path, text in Capture({program.__name__: program}, "program.py").files.items()}
+        files["answer.py"] = ASKING.format(name=program.__name__, engine=engine)
+        keys = {"entry": "answer", "edit": ["program.py"], "preload": ["dspy"], **keys}
+        return evolve.Problem(score=score, instances=instances, services=services, initial=files, **keys)
+
     predictors = dict(program().named_predictors())
-    files: dict[str, str] = {}
+    files = {}
     if "instructions" in parts:
         files |= {f"{path}.md": predictor.signature.instructions for path, predictor in predictors.items()}
     if "demos" in parts:
         demos = {path: [dict(demo) for demo in predictor.demos] for path, predictor in predictors.items()}
         files[DEMOS] = json.dumps(demos, indent=1, ensure_ascii=False)
-    _train, _held = ([Instance(dict(one.inputs()), dict(one)) for one in given] for given in (trainset, devset))
-
-    def instances(stage: Any, rng: Any) -> Any:
-        return _held if stage.name == "holdout" else _train
 
     def drive(instance: Any, candidate: Any, lm: Any) -> Any:
         return answer(program(), candidate.files, instance.input, lm)
 
-    def score(instance: Any, output: Any) -> Any:
-        return graded(metric, instance, output)
-
-    keys = {"entry": "text", "edit": list(files), **({"holdout": {"instances": len(_held)}} if _held else {}), **keys}
-    return evolve.Problem(score=score, instances=instances, drive=drive, initial=files, name=name, **keys)
+    keys = {"entry": "text", "edit": list(files), **keys}
+    return evolve.Problem(score=score, instances=instances, drive=drive, initial=files, **keys)
 
 
 def answer(module: Any, files: Mapping[str, str], inputs: Mapping[str, Any], lm: Any) -> Any:
@@ -88,12 +127,31 @@ def _demos(text: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def graded(metric: Callable[..., Any], instance: Instance, prediction: Any) -> Result:
-    """Returns what a metric says of a prediction."""
+    """Returns what a metric says of a prediction, or of the fields that a candidate's source returned."""
     import dspy
 
+    if isinstance(prediction, dict):
+        prediction = dspy.Prediction(**prediction)
     said = metric(dspy.Example(**instance.secret).with_inputs(*instance.input), prediction)
     feedback = getattr(said, "feedback", "") or f"{instance.input} gave {dict(prediction)}"
     return Result({"score": float(getattr(said, "score", said))}, feedback=feedback)
+
+
+def counted(lm: Any) -> Callable[..., str]:
+    """Returns a model that a candidate may ask CALLS times."""
+    asked = 0
+
+    def ask(prompt: Any, **settings: Any) -> str:
+        nonlocal asked
+        asked += 1
+        if asked > CALLS:
+            raise Invalid(f"the module asks the model more than {CALLS} times for one example")
+        try:
+            return str(lm(prompt, **settings))
+        except (BadQuestion, TypeError) as error:
+            raise Invalid(str(error)) from None
+
+    return ask
 
 
 class _Engine:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from evolve.errors import UsageError
 from evolve.problem import Invalid
 
 dspy = pytest.importorskip("dspy", reason="dspy is not installed (the extra `dspy`)")
@@ -87,6 +88,25 @@ def test_a_module_s_instructions_and_demonstrations_are_the_candidate(capitals):
 def test_what_cannot_be_read_is_invalid(capitals, files, reason):
     found = capitals.evaluate(files, debug=True)
     assert found["status"] == "invalid" and reason in found["feedback"]
+
+
+def test_a_module_s_source_is_the_candidate_and_runs_in_the_sandbox(capitals):
+    made = problem(Ask, exact, EXAMPLES[:2], parts=["source"], devset=EXAMPLES[2:], model=model)
+    source = made.files["initial/program.py"].decode()
+    assert "class Ask(dspy.Module):" in source and made.check()["status"] == "ok"
+    first = made.evaluate()
+    assert first["metrics"] == {"score": 0.0} and "not PARIS" in first["feedback"]
+    better = source.replace('"country -> capital"', 'dspy.Signature("country -> capital", "Name the city.")')
+    assert made.evaluate({"program.py": better})["metrics"] == {"score": 1.0}
+    asking = source.replace(
+        "return self.ask(", "for _ in range(30):\n            self.ask(country=country)\n        return self.ask("
+    )
+    found = made.evaluate({"program.py": asking})
+    assert found["status"] == "crash" and "more than 20 times for one example" in found["feedback"]
+    spying = source.replace("return self.ask(", "__import__('evaluators')\n        return self.ask(")
+    assert "No module named 'evaluators'" in made.evaluate({"program.py": spying})["feedback"]
+    with pytest.raises(UsageError, match=r"parts=\['source', 'demos'\]"):
+        problem(Ask, exact, EXAMPLES, parts=["source", "demos"])
 
 
 def test_a_module_says_what_it_says_with_a_model_of_dspy_s_own():
