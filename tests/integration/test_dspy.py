@@ -98,9 +98,8 @@ def test_a_module_s_source_is_the_candidate_and_runs_in_the_sandbox(capitals):
     assert first["metrics"] == {"score": 0.0} and "not PARIS" in first["feedback"]
     better = source.replace('"country -> capital"', 'dspy.Signature("country -> capital", "Name the city.")')
     assert made.evaluate({"program.py": better})["metrics"] == {"score": 1.0}
-    asking = source.replace(
-        "return self.ask(", "for _ in range(30):\n            self.ask(country=country)\n        return self.ask("
-    )
+    often = "for _ in range(30):\n            self.ask(country=country)\n        return self.ask("
+    asking = source.replace("return self.ask(", often)
     found = made.evaluate({"program.py": asking})
     assert found["status"] == "crash" and "more than 20 times for one example" in found["feedback"]
     spying = source.replace("return self.ask(", "__import__('evaluators')\n        return self.ask(")
