@@ -20,7 +20,7 @@ VARIANTS = (
     # how greedy
     "selection.parents.0.exponent=0",
     "selection.parents.0.exponent=0.5",
-    "selection.parents.0.exponent=2",
+    "selection.parents.0.exponent=1",
     "selection.parents.0.exponent=4",
     "selection=tournament selection.parents.0.size=8",
     # islands
