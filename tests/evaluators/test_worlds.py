@@ -20,6 +20,7 @@ import pytest_asyncio
 from evaluators import Cascade, LocalPool, Pool, StageJob
 from evaluators.build import BuildStore
 from evaluators.gpu import Gpu, chosen, devices, nodes, visible
+from evaluators.timing import net
 from evaluators.watch import clock_s
 from evolve.errors import EvolveError
 from evolve.llm.scripted import Scripted
@@ -543,6 +544,11 @@ async def test_candidate_and_reference_are_timed_in_fresh_processes(run: Run, ma
     assert says(outcome, Status.OK, r"^\[1, 1, 1\]$")
     assert 1 < (outcome.score or 0) < 5.5
     assert says(await run(problem, "def f(x):\n    1 / 0"), Status.CRASH, "ZeroDivision")
+
+
+def test_an_empty_call_takes_off_at_most_half_of_a_time() -> None:
+    assert net([0.5, 0.125], 0.25) == [0.25, 0.0625]  # the empty one was slower than a call: the machine was busy
+    assert net([0.5], 0.0) == [0.5]
 
 
 def test_cpu_seconds_are_those_of_all_threads_of_a_process() -> None:
