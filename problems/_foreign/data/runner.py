@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import importlib
 import importlib.util
+import inspect
 import json
 import os
 import shutil
@@ -80,12 +81,26 @@ def evaluated(call: dict[str, Any], program: str, results: str) -> dict[str, Any
     except BaseException as error:  # noqa: BLE001 a border: it is told
         show(error)
         return {"fault": f"{call['evaluator']} can't be imported: {type(error).__name__}: {error}"}
-    function = getattr(module, call["function"])
+    function = getattr(module, call["function"], None)
+    if not callable(function):
+        return {"fault": f"{call['evaluator']} has no function {call['function']}"}
     if call["function"] != "main":
-        return of_returned(function(program, **call["kwargs"]))
+        return of_returned(awaited(function(program, **call["kwargs"])))
     os.makedirs(results)
-    function(program, results)
+    awaited(function(program, results))
     return of_files(results)
+
+
+def awaited(found: Any) -> Any:
+    """Returns what a function returned, of an asynchronous one what it came to."""
+    if not inspect.isawaitable(found):
+        return found
+    import asyncio  # takes a tenth of a second
+
+    async def done() -> Any:
+        return await found
+
+    return asyncio.run(done())
 
 
 def of_returned(found: Any) -> dict[str, Any]:
@@ -117,9 +132,10 @@ def plain(value: Any) -> Any:
 
 def show(error: BaseException) -> None:
     """Prints what the evaluator or the program raised, with their frames alone."""
-    trace = error.__traceback__
-    while trace and trace.tb_next and trace.tb_frame.f_code.co_filename == __file__:
-        trace = trace.tb_next
+    trace = link = error.__traceback__
+    while link and link.tb_next:
+        own, link = link.tb_frame.f_code.co_filename == __file__, link.tb_next
+        trace = link if own else trace
     traceback.print_exception(type(error), error, trace)
 
 
