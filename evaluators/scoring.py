@@ -26,6 +26,7 @@ from evolve.problem import Instance, Invalid, Problem, Result, Stage
 from evolve.types import HOLDOUT, Status
 
 ARTIFACT_BYTES = 16 << 20
+KEY = "hidden/key"
 
 
 class Scorer:
@@ -35,6 +36,7 @@ class Scorer:
         self.problem = problem
         self.lent: dict[str, Any] = {}  # what the present stage gives to functions that name it: lm, report, checkpoint
         self._fixed: dict[str, list[Instance]] = {}
+        self._key = _key(problem.path / KEY)
         with self.guard():
             self._module = _load(problem.path)
         if self._function("score") is None:
@@ -53,7 +55,10 @@ class Scorer:
             raise EvaluatorError(own_frames(error, str(self.problem.path)).strip()) from error
 
     def instances(self, job: StageJob) -> list[Instance]:
-        """Returns a job's instances: for draw=fixed always the same, whatever the run's seed."""
+        """Returns a job's instances: for draw=fixed always the same, whatever the run's seed.
+
+        All follow from public facts, so that whoever has read evaluator.py can draw them too, unless there is hidden/key.
+        """
         stage = job.problem.stage(job.stage)
         if job.holdout:
             return self._draw(replace(stage, name=HOLDOUT), (HOLDOUT,))
@@ -135,7 +140,7 @@ class Scorer:
         if instances is None:
             return [Instance()]
         with self.guard():
-            drawn = list(itertools.islice(instances(stage, _generator(key)), stage.instances))
+            drawn = list(itertools.islice(instances(stage, _generator((*self._key, *key))), stage.instances))
         if not drawn:
             raise EvaluatorError(f"evaluator.py: instances() gave none for stage '{stage.name}'")
         return [item if isinstance(item, Instance) else Instance(item) for item in drawn]
@@ -190,6 +195,11 @@ def unload(folder: str) -> None:
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", "")).startswith(folder + "/"):
             del sys.modules[name]
+
+
+def _key(file: Path) -> tuple[str, ...]:
+    """Returns what the problem's author adds to all draws, which no candidate can read; nothing without the file."""
+    return (hashlib.sha256(file.read_bytes()).hexdigest(),) if file.is_file() else ()
 
 
 def _generator(key: tuple[Any, ...]) -> Any:

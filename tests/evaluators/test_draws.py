@@ -18,15 +18,17 @@ def instances(stage, rng): return [f"{stage.name} {rng.integers(10**9)}" for _ i
 
 @pytest.fixture(params=["fixed", "paired", "fresh"])
 def drawn(request: pytest.FixtureRequest, make_problem: Callable[..., Problem]) -> Iterator[Callable[..., list[str]]]:
-    """Draws a job's inputs; `drawn.draw` is how."""
+    """Draws a job's inputs, by `key` with a hidden/key; `drawn.how` is the stage's draw."""
     spec = f"holdout: {{instances: 7}}\nstages: {{main: {{draw: {request.param}, instances: 3}}}}"
     problem = make_problem(EVALUATOR, yaml=spec)
-    scorer = Scorer(problem)
 
-    def draw(**job: object) -> list[str]:
-        return [
-            instance.input for instance in scorer.instances(StageJob(problem=problem, stage="main", files={}, **job))
-        ]
+    def draw(key: str = "", **job: object) -> list[str]:
+        (problem.path / "hidden").mkdir(exist_ok=True)
+        (problem.path / "hidden/key").unlink(missing_ok=True)
+        if key:
+            (problem.path / "hidden/key").write_text(key)
+        drawn = Scorer(problem).instances(StageJob(problem=problem, stage="main", files={}, **job))
+        return [instance.input for instance in drawn]
 
     draw.how = request.param
     yield draw
@@ -44,3 +46,10 @@ def test_the_hold_out_is_one_draw_of_its_own(drawn: Callable[..., list[str]]) ->
     kept = drawn(holdout=True)
     assert kept == drawn(holdout=True, draw_seed=5, replicate=2) and not set(kept) & set(drawn())
     assert all(name.startswith("holdout ") for name in kept)
+
+
+def test_a_hidden_key_changes_every_draw_and_nothing_else(drawn: Callable[..., list[str]]) -> None:
+    for job in ({}, {"draw_seed": 3, "replicate": 1}, {"holdout": True}):
+        draws = [drawn(key=key, **job) for key in ("", "one", "two")]
+        assert len(set().union(*draws)) == sum(map(len, draws))
+        assert draws[1] == drawn(key="one", **job) and draws[0] == drawn(**job)
