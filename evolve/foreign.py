@@ -24,7 +24,7 @@ import yaml
 
 from evolve.cache import cache_folder
 from evolve.errors import ProblemError, UsageError
-from evolve.folder import SUFFIXES, bundled_root, folder_files, folder_hash, read_yaml
+from evolve.folder import SUFFIXES, bundled_root, folder_files, folder_hash, read_text, read_yaml
 from evolve.source import Module
 
 TIMEOUT_S = 300.0  # of one stage, where their configuration names none; OpenEvolve's own default
@@ -41,12 +41,17 @@ class Layout(NamedTuple):
 
 
 def layout(folder: Path) -> Layout | None:
-    """Returns how a folder is laid out that another engine runs, None for one of ours and any other."""
+    """Returns how a folder is laid out that another engine runs, None for one of ours and any other. Raises ProblemError."""
     if (folder / "problem.yaml").exists():
         return None
     if program := _program(folder, "initial_program", "initial_prompt"):
         text = _read(folder / "evaluator.py")
         found = Layout("OpenEvolve folder", "evaluator.py", _functions(text), program)
+        if (folder / "evaluator.py").is_file() and not {"evaluate", "score"} & found.functions:
+            raise ProblemError(
+                f"{folder / 'evaluator.py'}: has no function 'evaluate', which goes with {program.name}, nor 'score' (beside "
+                "initial.py); define one, or import it by its name"
+            )
         return found if "evaluate" in found.functions and "score" not in _defined(text) else None
     program = None if (folder / "evaluator.py").exists() else _program(folder, "initial")
     functions = _functions(_read(folder / "evaluate.py")) if program else frozenset()
@@ -91,6 +96,7 @@ def lent(section: Mapping[str, Any], folder: Path, theirs: Layout | None) -> dic
 
 def translated(folder: Path, theirs: Layout) -> Path:
     """Returns the folder of ours that a foreign one stands for; made where the cache has none. Raises ProblemError."""
+    read_text(theirs.program)  # which is told by the name that its author knows
     settings = read_yaml(folder / "config.yaml")
     stages, calls = _stages(settings, theirs, folder / "config.yaml")
     said = _section(settings, "prompt", folder / "config.yaml").get("system_message")

@@ -19,7 +19,6 @@ from evaluators import LocalPool, StageJob
 from evolve.cli import dispatch
 from evolve.errors import ProblemError, UsageError
 from evolve.finding import find_problem
-from evolve.foreign import layout
 from evolve.loading import load_problem
 from evolve.problem import Problem
 from evolve.search.thresholds import rules
@@ -211,15 +210,73 @@ async def test_what_an_asynchronous_evaluator_raises_is_shown_with_its_own_frame
 
 
 @pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    "left",
+    [
+        "asyncio.create_task(stubborn())\n    await asyncio.sleep(0)",
+        "asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)",
+    ],
+)
+async def test_what_an_asynchronous_evaluator_left_is_not_waited_for(left, measure, tmp_path):
+    evaluator = f"""import asyncio, threading
+
+async def stubborn():
+    while True:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            pass
+
+async def evaluate(path):
+    {left}
+    return {{"combined_score": 1.0}}
+"""
+    folder = made(tmp_path, evaluator, **{"config.yaml": "evaluator: {timeout: 5}\n"})
+    outcome = await measure(load_problem(str(folder)))
+    assert outcome.status == "ok", outcome.feedback
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ("return {'combined_score': float(os.path.getsize('large.bin') == len(open('large.bin', 'rb').read()))}", "ok"),
+        ("print('x' * (70 << 20), flush=True)", "limit"),
+    ],
+)
+async def test_large_files_are_read_and_not_made(body, status, measure, tmp_path):
+    folder = made(tmp_path, f"import os\ndef evaluate(path):\n    {body}\n")
+    with (folder / "large.bin").open("wb") as file:
+        file.truncate(70 << 20)
+    outcome = await measure(load_problem(str(folder)))
+    assert outcome.status == status and outcome.score in (None, 1.0), outcome.feedback
+
+
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("evaluator", ["evaluate = 3\n", "if 0:\n    evaluate = print\n"])
 async def test_an_evaluate_that_is_no_function_is_not_charged_to_the_candidate(evaluator, measure, tmp_path):
     outcome = await measure(load_problem(str(made(tmp_path, evaluator))))
     assert outcome.status == "evaluator_error" and "evaluator.py has no function evaluate" in outcome.feedback
 
 
-@pytest.mark.parametrize(("evaluator", "theirs"), [("def evaluate(path) ->\n", True), ("import evaluate\n", False)])
-def test_a_folder_is_known_by_its_evaluator_though_it_be_unsound(evaluator, theirs, tmp_path):
-    assert bool(layout(made(tmp_path, evaluator))) == theirs
+@pytest.mark.parametrize("evaluator", ["def evaluate(path) ->\n", "\ufefffrom helper import evaluate\n"])
+def test_a_folder_is_known_by_its_evaluator_though_it_be_unsound(evaluator, tmp_path):
+    assert load_problem(str(made(tmp_path, evaluator))).trust == "shared"
+
+
+@pytest.mark.parametrize("evaluator", ["", "import evaluate\n", "from helper import *\n"])
+def test_an_evaluator_without_evaluate_is_told(evaluator, tmp_path):
+    with pytest.raises(
+        ProblemError, match=r"made/evaluator.py: has no function 'evaluate', which goes with initial_pro"
+    ):
+        load_problem(str(made(tmp_path, evaluator)))
+
+
+def test_a_program_that_is_no_text_is_told_by_its_own_path(tmp_path):
+    folder = made(tmp_path, "def evaluate(path): ...\n")
+    (folder / "initial_program.py").write_bytes(b"# caf\xe9\n")
+    with pytest.raises(ProblemError, match=r"made/initial_program.py: must be UTF-8 text"):
+        load_problem(str(folder))
 
 
 # ---------------------------------------------------------------- what is read of them

@@ -12,6 +12,7 @@ import inspect
 import json
 import os
 import shutil
+import signal
 import sys
 import traceback
 import types
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 FOLDER = "folder"
+LARGE = 8 << 20  # bytes of a file
 STAND_INS = ("openevolve.evaluation_result", "skydiscover.evaluation.evaluation_result")
 RESULTS = ("correct.json", "metrics.json")
 
@@ -32,6 +34,7 @@ class EvaluationResult:
 
 
 def main() -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # what is too large for a file ends it, and is told as a limit
     call = json.load(sys.stdin)
     answer = os.dup(1)
     os.dup2(2, 1)  # what the evaluator prints is no part of the answer
@@ -51,12 +54,18 @@ def main() -> None:
 
 
 def copy(source: str, target: str) -> None:
-    """Copies a folder, with the modes of files when they are made: not every level lets them be changed."""
+    """Copies a folder, with the modes of files when they are made: not every level lets them be changed.
+
+    Large files, of which there is no room for one, are links: they can be read, and not written to.
+    """
     os.makedirs(target)
     for entry in os.scandir(source):
         into = os.path.join(target, entry.name)
         if entry.is_dir():
             copy(entry.path, into)
+            continue
+        if entry.stat().st_size > LARGE:
+            os.symlink(entry.path, into)
             continue
         made = os.open(into, os.O_WRONLY | os.O_CREAT, entry.stat().st_mode & 0o777 | 0o600)
         with open(entry.path, "rb") as given, os.fdopen(made, "wb") as file:
@@ -92,7 +101,7 @@ def evaluated(call: dict[str, Any], program: str, results: str) -> dict[str, Any
 
 
 def awaited(found: Any) -> Any:
-    """Returns what a function returned, of an asynchronous one what it came to."""
+    """Returns what a function returned, of an asynchronous one what it came to, whatever tasks and threads it left."""
     if not inspect.isawaitable(found):
         return found
     import asyncio  # takes a tenth of a second
@@ -100,7 +109,9 @@ def awaited(found: Any) -> Any:
     async def done() -> Any:
         return await found
 
-    return asyncio.run(done())
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    return loop.run_until_complete(done())
 
 
 def of_returned(found: Any) -> dict[str, Any]:
