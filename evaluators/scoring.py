@@ -27,6 +27,7 @@ from evolve.types import HOLDOUT, Status
 
 ARTIFACT_BYTES = 16 << 20
 KEY = "hidden/key"
+MOST = 1_000_000  # instances of a stage
 
 
 class Scorer:
@@ -119,7 +120,10 @@ class Scorer:
         function = getattr(self._module, name, None)
         if function is None:
             return None
-        names = inspect.signature(function).parameters
+        try:
+            names = inspect.signature(function).parameters
+        except (TypeError, ValueError):
+            raise EvaluatorError(f"evaluator.py: {name} is {str(function)[:80]}, not a function; write a def") from None
         params = {key: value for key, value in {**self.lent, **self.problem.params}.items() if key in names}
 
         def called(*args: Any) -> Any:
@@ -140,9 +144,15 @@ class Scorer:
         if instances is None:
             return [Instance()]
         with self.guard():
-            drawn = list(itertools.islice(instances(stage, _generator((*self._key, *key))), stage.instances))
+            given = iter(instances(stage, _generator((*self._key, *key))))
+            drawn = list(itertools.islice(given, stage.instances or MOST))
         if not drawn:
             raise EvaluatorError(f"evaluator.py: instances() gave none for stage '{stage.name}'")
+        if stage.instances is None and len(drawn) == MOST:
+            raise EvaluatorError(
+                f"evaluator.py: instances() gave {MOST:,} for stage '{stage.name}', perhaps without end; say how many, "
+                "'instances: 10' under the stage in problem.yaml"
+            )
         return [item if isinstance(item, Instance) else Instance(item) for item in drawn]
 
     def _checked(self, given: Any, where: str) -> Result:

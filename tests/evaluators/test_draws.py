@@ -8,6 +8,7 @@ import pytest
 
 from evaluators import StageJob
 from evaluators.scoring import Scorer, unload
+from evolve.errors import EvaluatorError
 from evolve.problem import Problem
 
 EVALUATOR = """
@@ -53,3 +54,21 @@ def test_a_hidden_key_changes_every_draw_and_nothing_else(drawn: Callable[..., l
         draws = [drawn(key=key, **job) for key in ("", "one", "two")]
         assert len(set().union(*draws)) == sum(map(len, draws))
         assert draws[1] == drawn(key="one", **job) and draws[0] == drawn(**job)
+
+
+def test_instances_without_end_are_the_evaluators_fault(make_problem: Callable[..., Problem]) -> None:
+    endless = "def score(instance, output): ...\ndef instances(stage, rng):\n    while True: yield 1\n"
+    problem = make_problem(endless)
+    with pytest.raises(
+        EvaluatorError, match=r"gave 1,000,000 for stage 'main', perhaps without end; .*'instances: 10'"
+    ):
+        Scorer(problem).instances(StageJob(problem=problem, stage="main", files={}))
+    few = make_problem(endless, instances=5)
+    assert len(Scorer(few).instances(StageJob(problem=few, stage="main", files={}))) == 5
+
+
+@pytest.mark.parametrize("said", ["score = 3", "score = max", "score = print\ninstances = [1]"])
+def test_what_is_no_function_is_the_evaluators_fault(said: str, make_problem: Callable[..., Problem]) -> None:
+    problem = make_problem(f"{said}\n")
+    with pytest.raises(EvaluatorError, match=r"evaluator.py: \w+ is .*, not a function; write a def"):
+        Scorer(problem).instances(StageJob(problem=problem, stage="main", files={}))
