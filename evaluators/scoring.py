@@ -26,6 +26,8 @@ from evolve.problem import Instance, Invalid, Problem, Result, Stage
 from evolve.types import HOLDOUT, Status
 
 ARTIFACT_BYTES = 16 << 20
+KEY = "hidden/key"
+MOST = 1_000_000  # instances of a stage
 
 
 class Scorer:
@@ -35,6 +37,7 @@ class Scorer:
         self.problem = problem
         self.lent: dict[str, Any] = {}  # what the present stage gives to functions that name it: lm, report, checkpoint
         self._fixed: dict[str, list[Instance]] = {}
+        self._key = _key(problem.path / KEY)
         with self.guard():
             self._module = _load(problem.path)
         if self._function("score") is None:
@@ -53,7 +56,10 @@ class Scorer:
             raise EvaluatorError(own_frames(error, str(self.problem.path)).strip()) from error
 
     def instances(self, job: StageJob) -> list[Instance]:
-        """Returns a job's instances: for draw=fixed always the same, whatever the run's seed."""
+        """Returns a job's instances: for draw=fixed always the same, whatever the run's seed.
+
+        All follow from public facts, so that whoever has read evaluator.py can draw them too, unless there is hidden/key.
+        """
         stage = job.problem.stage(job.stage)
         if job.holdout:
             return self._draw(replace(stage, name=HOLDOUT), (HOLDOUT,))
@@ -114,7 +120,10 @@ class Scorer:
         function = getattr(self._module, name, None)
         if function is None:
             return None
-        names = inspect.signature(function).parameters
+        try:
+            names = inspect.signature(function).parameters
+        except (TypeError, ValueError):
+            raise EvaluatorError(f"evaluator.py: {name} is {str(function)[:80]}, not a function; write a def") from None
         params = {key: value for key, value in {**self.lent, **self.problem.params}.items() if key in names}
 
         def called(*args: Any) -> Any:
@@ -135,9 +144,15 @@ class Scorer:
         if instances is None:
             return [Instance()]
         with self.guard():
-            drawn = list(itertools.islice(instances(stage, _generator(key)), stage.instances))
+            given = iter(instances(stage, _generator((*self._key, *key))))
+            drawn = list(itertools.islice(given, stage.instances or MOST))
         if not drawn:
             raise EvaluatorError(f"evaluator.py: instances() gave none for stage '{stage.name}'")
+        if stage.instances is None and len(drawn) == MOST:
+            raise EvaluatorError(
+                f"evaluator.py: instances() gave {MOST:,} for stage '{stage.name}', perhaps without end; say how many, "
+                "'instances: 10' under the stage in problem.yaml"
+            )
         return [item if isinstance(item, Instance) else Instance(item) for item in drawn]
 
     def _checked(self, given: Any, where: str) -> Result:
@@ -190,6 +205,11 @@ def unload(folder: str) -> None:
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", "")).startswith(folder + "/"):
             del sys.modules[name]
+
+
+def _key(file: Path) -> tuple[str, ...]:
+    """Returns what the problem's author adds to all draws, which no candidate can read; nothing without the file."""
+    return (hashlib.sha256(file.read_bytes()).hexdigest(),) if file.is_file() else ()
 
 
 def _generator(key: tuple[Any, ...]) -> Any:

@@ -6,6 +6,8 @@ folder's own evaluator in the sandbox on a copy of the folder. docs/foreign.md s
 
 from __future__ import annotations
 
+import ast
+import fcntl
 import hashlib
 import json
 import math
@@ -13,7 +15,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +24,8 @@ import yaml
 
 from evolve.cache import cache_folder
 from evolve.errors import ProblemError, UsageError
-from evolve.folder import SUFFIXES, bundled_root, folder_files, folder_hash, read_yaml
+from evolve.folder import SUFFIXES, bundled_root, folder_files, folder_hash, read_text, read_yaml
+from evolve.source import Module
 
 TIMEOUT_S = 300.0  # of one stage, where their configuration names none; OpenEvolve's own default
 MESSAGE = re.compile(r'task_sys_msg\s*=\s*[rf]?"""(.*?)"""', re.DOTALL)  # in ShinkaEvolve's run_evo.py
@@ -37,14 +41,20 @@ class Layout(NamedTuple):
 
 
 def layout(folder: Path) -> Layout | None:
-    """Returns how a folder is laid out that another engine runs, None for one of ours and any other."""
+    """Returns how a folder is laid out that another engine runs, None for one of ours and any other. Raises ProblemError."""
     if (folder / "problem.yaml").exists():
         return None
     if program := _program(folder, "initial_program", "initial_prompt"):
-        found = Layout("OpenEvolve folder", "evaluator.py", _functions(folder / "evaluator.py"), program)
-        return found if "evaluate" in found.functions and "score" not in found.functions else None
+        text = _read(folder / "evaluator.py")
+        found = Layout("OpenEvolve folder", "evaluator.py", _functions(text), program)
+        if (folder / "evaluator.py").is_file() and not {"evaluate", "score"} & found.functions:
+            raise ProblemError(
+                f"{folder / 'evaluator.py'}: has no function 'evaluate', which goes with {program.name}, nor 'score' (beside "
+                "initial.py); define one, or import it by its name"
+            )
+        return found if "evaluate" in found.functions and "score" not in _defined(text) else None
     program = None if (folder / "evaluator.py").exists() else _program(folder, "initial")
-    functions = _functions(folder / "evaluate.py") if program else frozenset()
+    functions = _functions(_read(folder / "evaluate.py")) if program else frozenset()
     return Layout("ShinkaEvolve folder", "evaluate.py", functions, program) if program and "main" in functions else None
 
 
@@ -53,8 +63,16 @@ def _program(folder: Path, *names: str) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
-def _functions(file: Path) -> frozenset[str]:
-    return frozenset(re.findall(r"^def (\w+)", _read(file), re.MULTILINE))
+def _functions(text: str) -> frozenset[str]:
+    """Returns the names that may be functions: defined, assigned or taken from a module, by a text that need not be sound."""
+    module = Module.read(text.removeprefix("\ufeff"))
+    if module is None:
+        return _defined(text)
+    return frozenset().union(*(unit.names for unit in module.units if not isinstance(unit.node, ast.Import)))
+
+
+def _defined(text: str) -> frozenset[str]:
+    return frozenset(re.findall(r"^(?:async[ \t]+)?def (\w+)", text, re.MULTILINE))
 
 
 def _read(file: Path) -> str:
@@ -78,6 +96,7 @@ def lent(section: Mapping[str, Any], folder: Path, theirs: Layout | None) -> dic
 
 def translated(folder: Path, theirs: Layout) -> Path:
     """Returns the folder of ours that a foreign one stands for; made where the cache has none. Raises ProblemError."""
+    read_text(theirs.program)  # which is told by the name that its author knows
     settings = read_yaml(folder / "config.yaml")
     stages, calls = _stages(settings, theirs, folder / "config.yaml")
     said = _section(settings, "prompt", folder / "config.yaml").get("system_message")
@@ -107,23 +126,32 @@ def translated(folder: Path, theirs: Layout) -> Path:
 def _write(place: Path, texts: Mapping[str, str], folder: Path, program: Path) -> None:
     """Makes a translation; it appears whole or not at all, and every user may read it (candidates are other users)."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix="part-", dir=place.parent))
-    try:
-        copies = {f"data/folder/{path.relative_to(folder)}": path for path in folder_files(folder)}
-        for name, path in {**copies, f"initial/{program.name}": program}.items():
-            (part / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, part / name)
-        for name, text in texts.items():
-            (part / name).write_text(text, encoding="utf-8")
-        for made in (part, *part.rglob("*")):
-            made.chmod(0o755 if made.is_dir() or made.stat().st_mode & 0o100 else 0o644)
+    with _alone(place.parent):
+        if place.is_dir():  # another process was first
+            return
+        for left in place.parent.glob("part-*"):  # by a process that was killed, since nobody else is here
+            shutil.rmtree(left, ignore_errors=True)
+        part = Path(tempfile.mkdtemp(prefix="part-", dir=place.parent))
         try:
+            copies = {f"data/folder/{path.relative_to(folder)}": path for path in folder_files(folder)}
+            for name, path in {**copies, f"initial/{program.name}": program}.items():
+                (part / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, part / name)
+            for name, text in texts.items():
+                (part / name).write_text(text, encoding="utf-8")
+            for made in (part, *part.rglob("*")):
+                made.chmod(0o755 if made.is_dir() or made.stat().st_mode & 0o100 else 0o644)
             part.rename(place)
-        except OSError:
-            if not place.is_dir():  # no other process was first
-                raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Waits until no other process or thread is in a block for this folder; a lock ends with its process."""
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _section(settings: Mapping[str, Any], name: str, where: Path) -> Mapping[str, Any]:

@@ -42,6 +42,10 @@ class Ensemble(Provider):
     def members(self) -> Sequence[tuple[Provider, float]]:
         return self._members
 
+    def refusal(self, paths: Sequence[str]) -> str:
+        """Says what the first member says that can't: calls are drawn for each."""
+        return next(filter(None, (provider.refusal(paths) for provider, _ in self._members)), "")
+
     async def start(self) -> None:
         """Starts all; one that is misconfigured fails it."""
         for provider, _ in self._members:  # one after the other: they share the import that takes the time

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
+from pathlib import PurePath
 
 from numpy.random import PCG64, Generator
 
 from evolve import checks
-from evolve.errors import FatalError, ProviderError
+from evolve.errors import ProviderError
 from evolve.llm.mutation import Child, mutate
 from evolve.llm.program import read
 from evolve.llm.prose import vary_text
@@ -18,7 +20,7 @@ from evolve.types import Call, Completion, Prompt
 
 FENCE = re.compile(r"<{5,} ?SEARCH|={5,}\s*$|>{5,} ?REPLACE")  # a line that the blocks' format would read as its own
 TRIES = 10  # for a change that the blocks can express
-PROSE = (".md", ".txt")
+PYTHON, PROSE = ".py", (".md", ".txt")
 
 
 class Offline(Provider):
@@ -36,6 +38,9 @@ class Offline(Provider):
         checks.whole("llm.concurrency", concurrency, 1)
         self.mutations = mutations
         self.concurrency = concurrency
+
+    def refusal(self, paths: Sequence[str]) -> str:
+        return unvaried(paths)
 
     async def complete(self, prompt: Prompt, *, call: Call) -> Completion:
         text = await asyncio.to_thread(answer, prompt, self.mutations)
@@ -69,18 +74,23 @@ def _child(prompt: Prompt, path: str, others: list[str], rng: Generator, mutatio
     return mutate(text, others, rng, mutations=mutations, crossover=crossover)
 
 
+def unvaried(paths: Sequence[str]) -> str:
+    """Says which languages are known where none of the files is in one of them, "" where one is."""
+    if any(path.endswith((PYTHON, *PROSE)) for path in paths):
+        return ""
+    theirs = " and ".join(dict.fromkeys(PurePath(path).suffix or path for path in paths)) or "no file"
+    return f"llm=offline changes Python ({PYTHON}), or prose ({' and '.join(PROSE)}), and not {theirs}"
+
+
 def editable(prompt: Prompt) -> list[str]:
-    """Returns the paths of the Python files that may change, of prose where there are none. Raises FatalError where there is
-    neither, or none that parses."""
+    """Returns the paths of the Python files that may change, of prose where there are none. Raises ProviderError where there
+    is neither, or none that parses: a formulation in another language, or a broken parent."""
     paths = sorted(path for path in prompt.editable if path in prompt.parent)
-    python = [path for path in paths if path.endswith(".py")]
+    if why := unvaried(paths):
+        raise ProviderError(f"{why}; use another llm.")
+    python = [path for path in paths if path.endswith(PYTHON)]
     if not python:
-        if prose := [path for path in paths if path.endswith(PROSE)]:
-            return prose
-        raise FatalError(
-            f"llm=offline mutates Python, or prose in {' and '.join(PROSE)}, and may edit {', '.join(paths) or 'no file'}; "
-            "use another llm."
-        )
+        return [path for path in paths if path.endswith(PROSE)]
     sound = [path for path in python if read(prompt.parent[path])]
     if not sound:
         raise ProviderError(f"llm=offline can't parse {', '.join(python)} of the parent as Python; use another llm.")

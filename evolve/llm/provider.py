@@ -73,6 +73,10 @@ class Provider(Protocol):
         """Returns the largest price that answering can have (0 for a free model), None where no price is known."""
         return 0.0
 
+    def refusal(self, paths: Sequence[str]) -> str:
+        """Says why it can change no file of these names, and a run is refused before it starts; "" where it can."""
+        return ""
+
     def members(self) -> Sequence[tuple[Provider, float]]:
         """Returns the providers that calls are divided among, each with its weight: itself, unless it is an ensemble."""
         return [(self, 1.0)]

@@ -59,6 +59,7 @@ async def start(setup: Setup, run_id: str, folder: Path, url: str, screen: Scree
 
     Where the initial program's evaluation asked a model or for a checkpoint, the run stays, since what it has is paid for.
     """
+    _check_proposer(setup)
     made = rundir.prepare(folder)
     try:
         store = Store(url, create=True)
@@ -86,6 +87,7 @@ async def start(setup: Setup, run_id: str, folder: Path, url: str, screen: Scree
 
 async def resume(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen) -> Ended:
     """Goes on with a stored run from where its last durable step left it."""
+    _check_proposer(setup)
     before = store.run(ref.run_id)["state"]
     writer = Writer(store, ref.run_id)
     writer.claim()
@@ -142,6 +144,7 @@ async def rescore(setup: Setup, ref: rundir.RunRef, store: Store, screen: Screen
 
 async def planned(setup: Setup) -> dict[str, str]:
     """Returns what would run: evaluator and provider are started for it, nobody is called, no run is left behind."""
+    _check_proposer(setup)
     async with _started(setup, founding=False):
         return plan.of(setup)
 
@@ -188,7 +191,7 @@ async def _started(setup: Setup, founding: bool, measured_on: str = "") -> Async
     """
     begun: Founding | None = None
     try:
-        _check_requirements(setup)
+        _check_machine(setup)
         await setup.evaluator.start(setup.problem, measured_on)
         begun = Founding(setup) if founding else None
         await setup.provider.start()
@@ -205,13 +208,23 @@ async def _started(setup: Setup, founding: bool, measured_on: str = "") -> Async
                 logging.getLogger("evolve").warning("while closing: %s", result)
 
 
-def _check_requirements(setup: Setup) -> None:
-    """Raises an error where this machine lacks what the problem requires, or nobody can write a first program."""
-    if not setup.founders and not setup.provider.converses:
+def _check_proposer(setup: Setup) -> None:
+    """Raises UsageError where nobody can write a first program, or change one."""
+    problem, provider = setup.problem, setup.provider
+    if not setup.founders and not provider.converses:
         raise UsageError(
-            f"problem={setup.problem.name}: {setup.problem.path} has no initial program, and llm={setup.provider.model} "
-            "can't write one; add initial.py, or use a language model"
+            f"problem={problem.name}: {problem.path} has no initial program, and llm={provider.model} can't write one; "
+            "add initial.py, or use a language model"
         )
+    if setup.budget.candidates != 0 and (why := provider.refusal(problem.edit)):
+        raise UsageError(
+            f"problem={problem.name}: may change {', '.join(problem.edit)}, but {why}; use a language model, "
+            "for example llm=litellm llm.model=... (docs/models.md)"
+        )
+
+
+def _check_machine(setup: Setup) -> None:
+    """Raises RunError where this machine lacks what the problem requires."""
     lacking = ", ".join(setup.evaluator.missing(setup.problem))
     if lacking:
         raise RunError(

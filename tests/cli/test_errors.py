@@ -11,6 +11,7 @@ from evolve.cli import dispatch
 
 INITIAL = "def f(x):\n    return 1.0\n"
 EVALUATOR = "def score(instance, output):\n    return 1.0\n"
+C = "int f() { return 1; }\n"
 
 
 def fails(words: list[str], code: int, capsys: pytest.CaptureFixture[str]) -> str:
@@ -25,6 +26,35 @@ def fails(words: list[str], code: int, capsys: pytest.CaptureFixture[str]) -> st
 def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"], ["budget.usd=1"]])
+def test_a_language_that_the_offline_proposer_does_not_know(more, capsys, empty_folder):
+    line = fails(["run", "problem=cpp_tsp", *more], 2, capsys)
+    assert "problem=cpp_tsp: may change initial.cpp, but llm=offline changes Python" in line
+    assert "and not .cpp; use a language model, for example llm=litellm" in line
+    assert not list(empty_folder.iterdir())
+
+
+def test_a_language_that_the_offline_proposer_does_not_know_beside_one_that_it_does(capsys, empty_folder):
+    (empty_folder / "p/initial").mkdir(parents=True)
+    for name, text in {"initial/a.py": INITIAL, "initial/b.c": C, "evaluator.py": EVALUATOR}.items():
+        (empty_folder / "p" / name).write_text(text)
+    assert dispatch(["run", "problem=./p", "--dry-run"]) == 0
+    (empty_folder / "p/problem.yaml").write_text("edit: [b.c]\nentry: f\n")
+    assert "may change b.c, but llm=offline" in fails(["run", "problem=./p", "--dry-run"], 2, capsys)
+
+
+def test_a_run_goes_on_with_no_proposer_that_does_not_know_its_language(tmp_path, capsys):
+    (tmp_path / "p").mkdir()
+    files = {"initial.c": C, "evaluator.py": EVALUATOR, "problem.yaml": "entry: text\n"}
+    for name, text in files.items():
+        (tmp_path / "p" / name).write_text(text)
+    words = ["llm=command", "llm.command=cat", "budget.candidates=1", "run_dir=R"]
+    assert dispatch(["run", "problem=./p", *words]) == 0
+    line = fails(["resume", "R", "llm=offline", "budget.candidates=2"], 2, capsys)
+    assert "problem=p: may change initial.c, but llm=offline" in line
+    assert dispatch(["status", "R", "--json"]) == 0 and '"state": "finished"' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,119 @@ def test_a_check_says_that_trust_is_shared(capsys):
     told = capsys.readouterr()
     assert "product: ok  trust: shared" in told.out and "equal parts are best" in told.out
     assert "a candidate can forge its score" in told.err
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    "evaluator",
+    [
+        "from helper import found as evaluate\n",
+        "try:\n    from nowhere import evaluate\nexcept ImportError:\n    from helper import found as evaluate\n",
+        "evaluate = lambda path: {'combined_score': 2.0}\n",
+        "import helper\nevaluate = helper.found\nif __name__ == '__main__':\n    score = evaluate('x')\n",
+        "import asyncio\nasync def evaluate(path):\n    await asyncio.sleep(0)\n    return {'combined_score': 2.0}\n",
+        "from helper import later\ndef evaluate(path):\n    return later(path)\n",
+    ],
+)
+async def test_an_evaluate_that_is_not_defined_in_place_is_called_too(evaluator, measure, tmp_path):
+    helper = "def found(path):\n    return {'combined_score': 2.0}\nasync def later(path):\n    return found(path)\n"
+    outcome = await measure(load_problem(str(made(tmp_path, evaluator, **{"helper.py": helper}))))
+    assert (outcome.status, outcome.score) == ("ok", 2.0), outcome.feedback
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_stages_and_main_may_be_asynchronous_or_imported(measure, tmp_path):
+    stages = "async def evaluate_stage1(path):\n    return {'a': 1}\nfrom helper import evaluate_stage2, evaluate\n"
+    helper = "def evaluate(path): ...\nasync def evaluate_stage2(path):\n    return {'combined_score': 3.0}\n"
+    problem = load_problem(str(made(tmp_path, stages, **{"helper.py": helper})))
+    assert [stage.name for stage in problem.stages] == ["stage1", "stage2"]
+    assert [(await measure(problem, stage=stage.name)).score for stage in problem.stages] == [1.0, 3.0]
+    folder = copied("shinka/product", tmp_path)
+    (folder / "evaluate.py").rename(folder / "old.py")
+    (folder / "evaluate.py").write_text(
+        "import old\nasync def main(program, results):\n    old.main(program, results)\n"
+    )
+    assert (await measure(load_problem(str(folder)))).score == pytest.approx(SCORES["shinka/product"])
+    (folder / "evaluate.py").write_text("from old import main\n")
+    assert (await measure(load_problem(str(folder)))).score == pytest.approx(SCORES["shinka/product"])
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_an_asynchronous_evaluator_raises_is_shown_with_its_own_frames(measure, tmp_path):
+    problem = load_problem(str(made(tmp_path, "async def evaluate(path):\n    return 1 / 0\n")))
+    outcome = await measure(problem)
+    assert outcome.status == "crash" and "ZeroDivisionError" in outcome.feedback
+    assert "asyncio" not in outcome.feedback and "runner.py" not in outcome.feedback
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    "left",
+    [
+        "asyncio.create_task(stubborn())\n    await asyncio.sleep(0)",
+        "asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)",
+    ],
+)
+async def test_what_an_asynchronous_evaluator_left_is_not_waited_for(left, measure, tmp_path):
+    evaluator = f"""import asyncio, threading
+
+async def stubborn():
+    while True:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            pass
+
+async def evaluate(path):
+    {left}
+    return {{"combined_score": 1.0}}
+"""
+    folder = made(tmp_path, evaluator, **{"config.yaml": "evaluator: {timeout: 5}\n"})
+    outcome = await measure(load_problem(str(folder)))
+    assert outcome.status == "ok", outcome.feedback
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ("return {'combined_score': float(os.path.getsize('large.bin') == len(open('large.bin', 'rb').read()))}", "ok"),
+        ("print('x' * (70 << 20), flush=True)", "limit"),
+    ],
+)
+async def test_large_files_are_read_and_not_made(body, status, measure, tmp_path):
+    folder = made(tmp_path, f"import os\ndef evaluate(path):\n    {body}\n")
+    with (folder / "large.bin").open("wb") as file:
+        file.truncate(70 << 20)
+    outcome = await measure(load_problem(str(folder)))
+    assert outcome.status == status and outcome.score in (None, 1.0), outcome.feedback
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("evaluator", ["evaluate = 3\n", "if 0:\n    evaluate = print\n"])
+async def test_an_evaluate_that_is_no_function_is_not_charged_to_the_candidate(evaluator, measure, tmp_path):
+    outcome = await measure(load_problem(str(made(tmp_path, evaluator))))
+    assert outcome.status == "evaluator_error" and "evaluator.py has no function evaluate" in outcome.feedback
+
+
+@pytest.mark.parametrize("evaluator", ["def evaluate(path) ->\n", "\ufefffrom helper import evaluate\n"])
+def test_a_folder_is_known_by_its_evaluator_though_it_be_unsound(evaluator, tmp_path):
+    assert load_problem(str(made(tmp_path, evaluator))).trust == "shared"
+
+
+@pytest.mark.parametrize("evaluator", ["", "import evaluate\n", "from helper import *\n"])
+def test_an_evaluator_without_evaluate_is_told(evaluator, tmp_path):
+    with pytest.raises(
+        ProblemError, match=r"made/evaluator.py: has no function 'evaluate', which goes with initial_pro"
+    ):
+        load_problem(str(made(tmp_path, evaluator)))
+
+
+def test_a_program_that_is_no_text_is_told_by_its_own_path(tmp_path):
+    folder = made(tmp_path, "def evaluate(path): ...\n")
+    (folder / "initial_program.py").write_bytes(b"# caf\xe9\n")
+    with pytest.raises(ProblemError, match=r"made/initial_program.py: must be UTF-8 text"):
+        load_problem(str(folder))
 
 
 # ---------------------------------------------------------------- what is read of them
@@ -375,3 +489,24 @@ def test_a_translation_is_made_once_for_each_content(tmp_path, cache):
     changed = load_problem(str(folder))
     assert changed.path != first.path and changed.hash != first.hash
     assert (changed.path / "data/folder/more.txt").read_text() == "more"
+
+
+def test_what_a_killed_translation_left_is_removed_by_the_next(tmp_path, cache):
+    part = cache / "evolve/foreign/part-of-one-that-was-killed"
+    (part / "data").mkdir(parents=True)
+    (part / "data/half.txt").write_text("ha")
+    problem = load_problem(str(made(tmp_path, "def evaluate(path): ...\n")))
+    assert not part.exists() and (problem.path / "data/folder/evaluator.py").is_file()
+
+
+def test_translations_that_are_made_at_once_leave_each_other_alone(tmp_path, cache):
+    folders = []
+    for number in range(8):
+        (tmp_path / str(number)).mkdir()
+        files = {f"{part}.txt": f"{number} " * 1000 for part in range(20)}
+        folders.append(made(tmp_path / str(number), f"def evaluate(path): return {number}\n", **files))
+    with ThreadPoolExecutor(8) as threads:
+        paths = list(threads.map(lambda folder: load_problem(str(folder)).path, folders * 2))
+    assert paths[:8] == paths[8:] and len(set(paths)) == 8
+    assert {len(list((path / "data/folder").iterdir())) for path in paths} == {22}
+    assert not list((cache / "evolve/foreign").glob("part-*"))

@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evolve.errors import ProviderError, UsageError
+from evolve.llm.ensemble import Ensemble
 from evolve.llm.offline import Offline, diff
+from evolve.llm.scripted import Scripted
 from evolve.types import Files, Prompt
 
 RINGS = Path(__file__).parents[2].joinpath("problems/circle_packing/initial.py").read_text()
@@ -112,7 +114,7 @@ def test_a_path_stands_before_the_block_where_there_are_several_files() -> None:
 @pytest.mark.parametrize(
     ("files", "fault"),
     [
-        ({"main.cpp": "int f() { return 1; }"}, "mutates Python, or prose in .md and .txt, and may edit main.cpp"),
+        ({"main.cpp": "int f() { return 1; }"}, r"changes Python \(\.py\), or prose \(\.md and \.txt\), and not \.cpp"),
         ({"prompt.md": "# EVOLVE-BLOCK-START\n# EVOLVE-BLOCK-END\n"}, "nothing to change in prompt.md"),
         ({"a.py": "def f(:\n"}, "can't parse a.py"),
         ({"a.py": ""}, "nothing to change in a.py"),
@@ -123,6 +125,12 @@ def test_what_can_not_be_mutated_is_refused_in_one_line(files: dict[str, str], f
     with pytest.raises(ProviderError, match=fault) as refused:
         answer(prompt(**files))
     assert "use another llm" in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_an_ensemble_can_not_do_what_a_member_can_not() -> None:
+    able, unable = Scripted([]), Offline()
+    assert "and not .cpp and .h" in Ensemble([(able, 0.5), (unable, 0.5)]).refusal(["a.cpp", "b.cpp", "a.h"])
+    assert not Ensemble([(able, 0.5)]).refusal(["a.cpp"]) and not unable.refusal(["a.cpp", "b.md"])
 
 
 def test_fewer_than_one_edit_is_refused() -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import base64
 import importlib
 import importlib.util
+import inspect
 import json
 import os
 import shutil
+import signal
 import sys
 import traceback
 import types
@@ -18,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 FOLDER = "folder"
+LARGE = 8 << 20  # bytes of a file
 STAND_INS = ("openevolve.evaluation_result", "skydiscover.evaluation.evaluation_result")
 RESULTS = ("correct.json", "metrics.json")
 
@@ -31,6 +34,7 @@ class EvaluationResult:
 
 
 def main() -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # what is too large for a file ends it, and is told as a limit
     call = json.load(sys.stdin)
     answer = os.dup(1)
     os.dup2(2, 1)  # what the evaluator prints is no part of the answer
@@ -50,12 +54,18 @@ def main() -> None:
 
 
 def copy(source: str, target: str) -> None:
-    """Copies a folder, with the modes of files when they are made: not every level lets them be changed."""
+    """Copies a folder, with the modes of files when they are made: not every level lets them be changed.
+
+    Large files, of which there is no room for one, are links: they can be read, and not written to.
+    """
     os.makedirs(target)
     for entry in os.scandir(source):
         into = os.path.join(target, entry.name)
         if entry.is_dir():
             copy(entry.path, into)
+            continue
+        if entry.stat().st_size > LARGE:
+            os.symlink(entry.path, into)
             continue
         made = os.open(into, os.O_WRONLY | os.O_CREAT, entry.stat().st_mode & 0o777 | 0o600)
         with open(entry.path, "rb") as given, os.fdopen(made, "wb") as file:
@@ -80,12 +90,28 @@ def evaluated(call: dict[str, Any], program: str, results: str) -> dict[str, Any
     except BaseException as error:  # noqa: BLE001 a border: it is told
         show(error)
         return {"fault": f"{call['evaluator']} can't be imported: {type(error).__name__}: {error}"}
-    function = getattr(module, call["function"])
+    function = getattr(module, call["function"], None)
+    if not callable(function):
+        return {"fault": f"{call['evaluator']} has no function {call['function']}"}
     if call["function"] != "main":
-        return of_returned(function(program, **call["kwargs"]))
+        return of_returned(awaited(function(program, **call["kwargs"])))
     os.makedirs(results)
-    function(program, results)
+    awaited(function(program, results))
     return of_files(results)
+
+
+def awaited(found: Any) -> Any:
+    """Returns what a function returned, of an asynchronous one what it came to, whatever tasks and threads it left."""
+    if not inspect.isawaitable(found):
+        return found
+    import asyncio  # takes a tenth of a second
+
+    async def done() -> Any:
+        return await found
+
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    return loop.run_until_complete(done())
 
 
 def of_returned(found: Any) -> dict[str, Any]:
@@ -117,9 +143,10 @@ def plain(value: Any) -> Any:
 
 def show(error: BaseException) -> None:
     """Prints what the evaluator or the program raised, with their frames alone."""
-    trace = error.__traceback__
-    while trace and trace.tb_next and trace.tb_frame.f_code.co_filename == __file__:
-        trace = trace.tb_next
+    trace = link = error.__traceback__
+    while link and link.tb_next:
+        own, link = link.tb_frame.f_code.co_filename == __file__, link.tb_next
+        trace = link if own else trace
     traceback.print_exception(type(error), error, trace)
 
 
