@@ -1,10 +1,10 @@
 """Measures what the offline proposer makes of each bundled problem: `python -m tests.benchmarks.problems --out DIR [--json]`.
 
-`evolve run problem=NAME budget.candidates=300 llm=offline seed=S` for each problem and seed, one after another. The table has
-the objective that ranks: of the initial program, the median of the bests over the seeds (of a noisy problem the winner's mean
-in the final), the best known, and the median seconds. Runs are kept in DIR; a benchmark that was killed goes on there.
-Problems that can't run here, or are of
-a language that it does not vary, are left out.
+`evolve run problem=NAME budget.candidates=300 llm=offline seed=S` for each problem (or those of `--only`) and seed, one after
+another; `--set KEY=VALUE` adds to the words (`selection.tuning=null` makes long ones a quarter as long). The table has the
+objective that ranks: of the initial program, the median of the bests over the seeds (of a noisy problem the winner's mean in
+the final), the best known and the median seconds. Runs are kept in DIR; a killed benchmark goes on there. Problems that
+can't run here, or are of a language that it does not vary, are left out.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,11 @@ def evolve(*words: str) -> str:
     return subprocess.run(program, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
-def measured(problem: str, seed: int, candidates: int, folder: Path) -> dict[str, Any]:
+def measured(problem: str, seed: int, candidates: int, folder: Path, more: Sequence[str]) -> dict[str, Any]:
     """Makes a run, or goes on with the one that is there; returns what is known of it."""
     if not (folder / "run.json").exists():
         words = [f"problem={problem}", f"budget.candidates={candidates}", "llm=offline", f"seed={seed}"]
-        evolve("run", *words, f"run_dir={folder}")
+        evolve("run", *words, *more, f"run_dir={folder}")
     elif json.loads(evolve("status", str(folder), "--json"))["state"] != "finished":
         evolve("resume", str(folder))
     status = json.loads(evolve("status", str(folder), "--json"))
@@ -63,6 +64,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--candidates", type=int, default=CANDIDATES)
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="more words of `evolve run`")
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
@@ -73,7 +75,8 @@ def main() -> None:
         if not may or (given.only and name not in given.only):
             continue
         seeds = range(1, given.seeds + 1)
-        rows.append(row(found, [measured(name, s, given.candidates, given.out / f"{name}-{s}") for s in seeds]))
+        runs = [measured(name, s, given.candidates, given.out / f"{name}-{s}", given.set) for s in seeds]
+        rows.append(row(found, runs))
         if not given.json:
             print(_line(rows[-1]), flush=True)
     if given.json:
