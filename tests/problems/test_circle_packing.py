@@ -128,8 +128,8 @@ def test_gradient_fits_any_discs():
 def test_offline_proposer_varies_every_formulation(name):
     text = (FOLDER / f"initials/{name}.py").read_text()
     others = [(FOLDER / f"initials/{other}.py").read_text() for other in FORMULATIONS]
-    made = [mutate(text, others, np.random.default_rng(seed), crossover=bool(seed % 2)) for seed in range(10)]
-    assert len({child.text for child in made} - {text}) == 10
+    made = [mutate(text, others, np.random.default_rng(seed), crossover=bool(seed % 2)) for seed in range(4)]
+    assert len({child.text for child in made} - {text}) == 4
 
 
 # ---------------------------------------------------------------- improving the best so far
@@ -154,7 +154,7 @@ def test_improve_begins_by_itself_without_a_packing_of_its_n():
 @pytest.mark.parametrize(
     ("container", "found"),
     [
-        ("rectangle", [[0.375, 0.375, 0.375], [1.0, 0.25, 0.2], [1.0, 0.6, 0.05]]),
+        ("rectangle", [[0.25, 0.25, 0.25], [1.25, 0.25, 0.25], [0.75, 0.1, 0.01]]),
         ("rectangle", [[-7.0, 3.0, 0.1], [-6.0, 3.0, 0.1]]),
         ("disc", [[0.5, -0.1, 0.1], [0.5, 1.1, 0.1], [0.9, 0.5, 0.1]]),
     ],
@@ -362,6 +362,13 @@ def test_too_wide_a_rectangle_is_refused_with_its_box():
     )
     with pytest.raises(Invalid, match=said):
         sum_radii([WIDE[0], (1.001, 0.25, 0.25)], container="rectangle")
+
+
+@pytest.mark.parametrize("container", ["rectangle", "disc"])
+@pytest.mark.parametrize("value", [1e300, -1.7976931348623157e308, 3])
+def test_huge_coordinates_are_refused_in_every_container(container, value):
+    with pytest.raises(Invalid, match=r"exceeds 2 by|leaves the circle by"):
+        sum_radii(with_value(value), container=container)
 
 
 @pytest.mark.parametrize(("excess", "shrink"), [(4e-16, 1e-15), (4e-13, 1e-12)])
