@@ -55,7 +55,7 @@ def span(discs):
 def pack(n, incumbent=None):
     """Returns a packing, a list of n rows [x, y, r]: the best so far (`incumbent()`, None where there is none) or a better one."""
     best = incumbent() if incumbent else None
-    if best is None or len(best) != n:
+    if best is None:
         best = start(n)
     widest = max(2.0, span(best))
     rng = random.Random(1)
