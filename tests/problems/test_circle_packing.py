@@ -98,7 +98,7 @@ def test_parameters_that_make_no_sense_are_refused(n, container, said):
 # ---------------------------------------------------------------- the initial programs
 
 
-@pytest.mark.parametrize(("name", "known"), [("1_rings", 0.956), ("2_gradient", 1.14), ("3_improve", 1.34)])
+@pytest.mark.parametrize(("name", "known"), [("1_rings", 0.956), ("2_gradient", 1.14), ("3_improve", 1.354)])
 def test_initial_programs_leave_much_to_find(name, known):
     assert sum_radii(FORMULATIONS[name].pack(26)) == pytest.approx(known, abs=0.01)
 

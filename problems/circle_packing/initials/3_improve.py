@@ -5,11 +5,9 @@ import random
 
 
 # EVOLVE-BLOCK-START
-def start(n):
-    """Returns n discs on a square grid, with some room between them."""
-    side = math.ceil(math.sqrt(n))
-    radius = 0.15 / side
-    return [[(k % side + 0.5) / side, (k // side + 0.5) / side, radius] for k in range(n)]
+def start(n, rng):
+    """Returns n points in random places: discs of radius 0."""
+    return [[rng.random(), rng.random(), 0.0] for _ in range(n)]
 
 
 def room(discs, i, x, y):
@@ -29,7 +27,7 @@ def put(discs, i, x, y):
 
 
 def changed(discs, rng):
-    """Returns the discs after the smallest one went to a random place and another one moved a little."""
+    """Returns the discs after the smallest went to a random place, another one moved a little, and all have grown again."""
     step = 0.05
     discs = [list(disc) for disc in discs]
     smallest = min(range(len(discs)), key=lambda i: discs[i][2])
@@ -37,6 +35,8 @@ def changed(discs, rng):
     other = rng.randrange(len(discs))
     x, y, _ = discs[other]
     put(discs, other, x + rng.gauss(0.0, step), y + rng.gauss(0.0, step))
+    for i, (x, y, _) in enumerate(discs):
+        put(discs, i, x, y)
     return discs
 
 
@@ -54,12 +54,12 @@ def span(discs):
 
 def pack(n, incumbent=None):
     """Returns a packing, a list of n rows [x, y, r]: the best so far (`incumbent()`, None where there is none) or a better one."""
+    rng = random.Random(1)
     best = incumbent() if incumbent else None
     if best is None:
-        best = start(n)
+        best = start(n, rng)
     widest = max(2.0, span(best))
-    rng = random.Random(1)
-    for _ in range(20):
+    for _ in range(5):
         trial = changed(best, rng)
         if total(trial) > total(best) and span(trial) <= widest:
             best = trial
