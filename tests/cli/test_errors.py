@@ -146,7 +146,7 @@ def test_a_folder_that_is_no_run(empty_folder: Path, capsys: pytest.CaptureFixtu
 
 
 def test_a_candidate_that_is_not_there(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "from 1 to 41" in fails(["show", f"{workplace}/runs/a", "99"], 1, capsys)
+    assert "from 1 to 43" in fails(["show", f"{workplace}/runs/a", "99"], 1, capsys)
 
 
 def test_a_finished_run_wants_a_larger_budget(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from evolve.llm.mutation import CROSSOVERS, MUTATIONS, Child, mutate, near
 from evolve.llm.program import read
 from evolve.source import regions
 
-RINGS = Path(__file__).parents[2].joinpath("problems/circle_packing/initial.py").read_text()
+RINGS = Path(__file__).parents[2].joinpath("problems/circle_packing/initials/1_rings.py").read_text()
 BEST_FIT = '''"""Best fit."""
 
 import numpy as np

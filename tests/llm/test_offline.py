@@ -18,7 +18,7 @@ from evolve.llm.offline import Offline, diff
 from evolve.llm.scripted import Scripted
 from evolve.types import Files, Prompt
 
-RINGS = Path(__file__).parents[2].joinpath("problems/circle_packing/initial.py").read_text()
+RINGS = Path(__file__).parents[2].joinpath("problems/circle_packing/initials/1_rings.py").read_text()
 TWICE = "def f(x):\n    a = 1.0\n    a = 1.0\n    b = x * a\n    a = 1.0\n    return a + b\n"
 START, END = "# EVOLVE-BLOCK-START\n", "# EVOLVE-BLOCK-END\n"
 MARKED = f"import math\n\nK = 2.0\n{START}{TWICE}{END}{START}M = 2.0\n{END}"
