@@ -38,6 +38,7 @@ class Asking:
         self._scorer, self._job, self._clock, self._ask = scorer, job, clock, ask
         self._numbers: Counter[int] = Counter()  # texts asked for in each instance
         self._curve: list[tuple[float, float]] = []
+        self._lent: dict[int, Any] = {}  # instance -> the best output, asked for once
         self._rung = 0
         self._stops = job.problem.stage(job.stage).report and not job.replicate and not job.holdout
 
@@ -79,8 +80,10 @@ class Asking:
 
     def incumbent(self) -> Any:
         """Returns the best output so far on the present instance, None where there is none yet, or no run."""
-        body: bytes | None = self._put({"kind": "incumbent"})
-        return None if body is None else wire.decode(body)
+        if self.instance not in self._lent:
+            body: bytes | None = self._put({"kind": "incumbent"})
+            self._lent[self.instance] = None if body is None else wire.decode(body)
+        return self._lent[self.instance]
 
     def _report(self, step: float, value: float) -> None:
         """Keeps a point of the curve; at a rung, where the stage has `report: true`, the runner may end the stage."""

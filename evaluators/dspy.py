@@ -74,7 +74,12 @@ def problem(
             return {"lm": counted(lm)}
 
         engine = inspect.getsource(_Engine)
-        files = {path: text.decode() for path, text in Capture({program.__name__: program}, "program.py").files.items()}
+        captured = Capture({program.__name__: program}, "program.py").files
+        if len(captured) > 1:
+            raise UsageError(
+                f"parts=['source']: {program.__name__} uses an array, which no candidate can read; make it in the module"
+            )
+        files = {path: text.decode() for path, text in captured.items()}
         files["answer.py"] = ASKING.format(name=program.__name__, engine=engine)
         keys = {"entry": "answer", "edit": ["program.py"], "preload": ["dspy"], **keys}
         return evolve.Problem(score=score, instances=instances, services=services, initial=files, **keys)
@@ -130,9 +135,15 @@ def graded(metric: Callable[..., Any], instance: Instance, prediction: Any) -> R
     """Returns what a metric says of a prediction, or of the fields that a candidate's source returned."""
     import dspy
 
-    if isinstance(prediction, dict):
-        prediction = dspy.Prediction(**prediction)
-    said = metric(dspy.Example(**instance.secret).with_inputs(*instance.input), prediction)
+    example = dspy.Example(**instance.secret).with_inputs(*instance.input)
+    if not isinstance(prediction, dict):
+        said = metric(example, prediction)
+    else:
+        try:
+            prediction = dspy.Prediction(**prediction)
+            said = metric(example, prediction)
+        except Exception as error:  # noqa: BLE001 whose fault, the fields' or the metric's, nobody can tell
+            raise Invalid(f"the metric can't judge {prediction}: {type(error).__name__}: {error}") from None
     feedback = getattr(said, "feedback", "") or f"{instance.input} gave {dict(prediction)}"
     return Result({"score": float(getattr(said, "score", said))}, feedback=feedback)
 
@@ -141,14 +152,14 @@ def counted(lm: Any) -> Callable[..., str]:
     """Returns a model that a candidate may ask CALLS times."""
     asked = 0
 
-    def ask(prompt: Any, **settings: Any) -> str:
+    def ask(prompt: Any, *, system: Any = "", temperature: Any = None, max_tokens: Any = None) -> str:
         nonlocal asked
         asked += 1
         if asked > CALLS:
             raise Invalid(f"the module asks the model more than {CALLS} times for one example")
         try:
-            return str(lm(prompt, **settings))
-        except (BadQuestion, TypeError) as error:
+            return str(lm(prompt, system=system, temperature=temperature, max_tokens=max_tokens))
+        except BadQuestion as error:
             raise Invalid(str(error)) from None
 
     return ask

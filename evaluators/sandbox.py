@@ -320,9 +320,12 @@ class Sandbox:
         self._watching.start()
         return {"data": DATA if data and self._zygote.level == "strict" else data, "memory_mb": memory_mb}
 
-    def call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Calls a function of the candidate; returns data. Raises Failure; after the first one, that one again."""
-        return self._turn(["call", name, args, kwargs])
+    def call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], spare: Sequence[str] = ()) -> Any:
+        """Calls a function of the candidate, with `spare` keywords where it names them; returns data.
+
+        Raises Failure; after the first one, that one again.
+        """
+        return self._turn(["call", name, args, kwargs, *([spare] if spare else [])])
 
     @property
     def failure(self) -> Failure | None:

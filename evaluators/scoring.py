@@ -123,7 +123,9 @@ class Scorer:
         try:
             names = inspect.signature(function).parameters
         except (TypeError, ValueError):
-            raise EvaluatorError(f"evaluator.py: {name} is {str(function)[:80]}, not a function; write a def") from None
+            raise EvaluatorError(
+                f"evaluator.py: {name} is {str(function)[:80]}, whose parameters are unknown; write a def"
+            ) from None
         params = {key: value for key, value in {**self.lent, **self.problem.params}.items() if key in names}
 
         def called(*args: Any) -> Any:

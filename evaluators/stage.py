@@ -16,7 +16,7 @@ from evaluators.harness import command, wire
 from evaluators.lm import BadQuestion, Lm
 from evaluators.pool import StageJob
 from evaluators.sandbox import Built, Clock, Failure, Sandbox, Zygote
-from evaluators.scoring import Scorer, mean
+from evaluators.scoring import ARTIFACT_BYTES, Scorer, mean
 from evaluators.watch import clock_s
 from evolve.errors import EvaluatorError
 from evolve.problem import TEXT, Instance, Invalid, Result
@@ -146,9 +146,9 @@ class StageRun:
     def _case(self, instance: Instance) -> Case:
         try:
             output = self._drive(instance)
+            kept = {OUTPUT: _encoded(output)} if self._lends else {}
             result = self._scorer.score(instance, output)
-            if self._lends:
-                result = replace(result, artifacts={**result.artifacts, OUTPUT: _encoded(output)})
+            result = replace(result, artifacts={**result.artifacts, **kept})
             return Case(instance=instance, result=result, feedback=result.feedback)
         except Failure as failure:
             failure = self._failure() or failure  # whatever drive made of it
@@ -236,7 +236,7 @@ class StageRun:
         return self.text
 
     def _call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return self._open().call(name, args, kwargs)
+        return self._open().call(name, args, kwargs, [INCUMBENT] if self._lends else [])
 
     def _command(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Calls a candidate that is a command: with a name as a line of JSON, without one by running it on one input."""
@@ -336,13 +336,17 @@ class StageRun:
 
 
 def _encoded(output: Any) -> bytes:
-    """Returns an output as it is kept to be lent. Raises EvaluatorError for what drive made that is no data."""
+    """Returns an output as it is kept to be lent. Raises Failure where it is too large, EvaluatorError where it is no data."""
     try:
-        return wire.encode(output)
-    except (TypeError, wire.TooLarge) as error:
+        body = wire.encode(output, ARTIFACT_BYTES)
+        wire.decode(body)  # by whoever it is lent to
+    except (wire.TooLarge, wire.WireError) as error:
+        raise Failure(Status.LIMIT, f"the output is too large to be lent: {error}") from None
+    except TypeError as error:
         raise EvaluatorError(
-            f"evaluator.py: incumbent: true lends what drive returns, which can't be kept: {error}"
+            f"evaluator.py: incumbent: true lends what drive returns, and that is no data: {error}"
         ) from None
+    return body
 
 
 def _mean_metrics(cases: list[Case]) -> dict[str, float]:

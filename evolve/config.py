@@ -255,7 +255,7 @@ def build(config: Mapping[str, Any], words: Sequence[str] = ()) -> Setup:
     if problem.trust != SEPARATE:
         config = {**config, "trust": problem.trust}  # every view says so
     if problem.incumbent:
-        config = {**config, "incumbent": True}  # views show the best output, which a stage before the last may have
+        config = {**config, "incumbent": problem.lending[-1]}  # views show the best output of that stage
     budget: Budget = _make(config, "budget")
     schedule: Schedule = _make(config, "schedule")
     provider, record = _provider(config)

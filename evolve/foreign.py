@@ -119,7 +119,9 @@ def translated(folder: Path, theirs: Layout) -> Path:
         try:
             _write(place, texts, folder, theirs.program)
         except OSError as error:
-            raise ProblemError(f"{folder}: can't be copied to {place}: {error}") from None
+            raise ProblemError(
+                f"{folder}: can't be copied to {place}: {error}; XDG_CACHE_HOME names another place"
+            ) from None
     return place
 
 

@@ -74,11 +74,8 @@ def load_problem(
     build = _build(spec.get("build"), where)
     made = _with_build(_stages(spec, stages or {}, where), build)
     incumbent = bool(spec.get("incumbent"))
-    can_lend = len(made) > 1 and entry not in ("", TEXT)
-    require(
-        can_lend or not incumbent,
-        f"{where}: incumbent: true needs a function as entry and two stages or more: the last one scores without it",
-    )
+    if incumbent:
+        _check_lending(spec, made, entry, where)
     gpu = ["gpu"] if any(stage.profile == "gpu" for stage in made) else []
     for key, allowed in (("comparable_on", COMPARABLE), ("isolation", LEVELS)):
         chosen = spec.get(key) or allowed[0]
@@ -152,6 +149,24 @@ def _holdout(given: Mapping[str, Any] | None, where: Path) -> int:
     count: Any = given.get("instances")
     require(is_count(count), f"{where}: holdout.instances must be a whole number, not {count!r}")
     return int(count)
+
+
+def _check_lending(spec: Mapping[str, Any], stages: Sequence[Stage], entry: str, where: Path) -> None:
+    """Requires of a problem with `incumbent: true` that a lent output says who is best, and that the last stage alone ranks."""
+    can_lend = len(stages) > 1 and entry not in ("", TEXT)
+    rule = f"{where}: incumbent: true"
+    require(can_lend, f"{rule} needs a function as entry and two stages or more: the last one scores without it")
+    bounded = [
+        name for name, known in (spec.get("known") or {}).items() if isinstance(known, dict) and "bound" in known
+    ]
+    judged = "constraints" if spec.get("constraints") else f"known.{bounded[0]}.bound" if bounded else ""
+    require(
+        not judged, f"{rule} does not go with {judged}, which only the last stage is held to; let score() raise Invalid"
+    )
+    for stage in stages[:-1]:
+        plain = stage.draw == "fixed" and stage.replicates == 1 and not (stage.partial or stage.pass_if or stage.report)
+        said = "needs draw: fixed, one replicate and no partial, pass_if or report before the last stage"
+        require(plain, f"{rule} {said}; not so in stages.{stage.name}")
 
 
 def _tune(given: Mapping[str, Any], stages: Sequence[Stage], incumbent: bool, where: Path) -> Tune:

@@ -18,7 +18,7 @@ HOLDOUT = "holdout"
 FINAL = "final"
 """The stage under which the fresh draws of a noisy run's last comparison are stored."""
 
-OUTPUT = "output"
+OUTPUT = "output.msgpack"
 """The artifact that has a candidate's output on an instance, where the problem lends the best one."""
 
 APART = (HOLDOUT, FINAL)

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,7 +19,6 @@ from .guard import Guard
 MODULE = "candidate"
 PROGRAMS = (b"#!", b"\x7fELF")  # how files begin that can be run
 CHANNEL_FD = 3
-LENT = "incumbent"  # the service that a function need not take
 TEXT = 2_000  # characters of an error's text
 
 
@@ -129,14 +128,16 @@ class Session:
         self._module = sys.modules[MODULE] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(self._module)
 
-    def _call(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    def _call(self, name: str, args: list[Any], kwargs: dict[str, Any], spare: Sequence[str] = ()) -> Any:
+        """Calls a function; of the keywords, those in `spare` where it names them."""
         if self._command:
             return self._command.call(name, *args)
         if not hasattr(self._module, name):
             raise AttributeError(f"the candidate has no '{name}'")
         function = getattr(self._module, name)
-        if LENT in kwargs and not _takes(function, LENT):
-            del kwargs[LENT]
+        if spare:
+            taken = _named(function)
+            kwargs = {key: value for key, value in kwargs.items() if key not in spare or key in taken}
         return function(*args, **kwargs)
 
     def _outcome(self, function: Callable[..., Any], args: list[Any]) -> tuple[Any, ...]:
@@ -185,9 +186,14 @@ def own_frames(error: BaseException, folder: str) -> str:
     return "".join(lines).replace(f"{folder}/", "")
 
 
-def _takes(function: Callable[..., Any], name: str) -> bool:
-    code = getattr(getattr(function, "__wrapped__", function), "__code__", None)
-    return code is not None and name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+def _named(function: Callable[..., Any]) -> Collection[str]:
+    """Returns the parameters that a function names."""
+    import inspect  # which few problems need
+
+    try:
+        return inspect.signature(function).parameters
+    except (TypeError, ValueError):  # not one of Python's
+        return ()
 
 
 def _kind(error: BaseException) -> str:

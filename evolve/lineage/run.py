@@ -18,8 +18,9 @@ from evolve.runner import final
 from evolve.runner.calls import EVALUATE
 from evolve.runner.meter import utilisation
 from evolve.runner.rundir import RunRef, find
+from evolve.search.incumbents import Incumbents
 from evolve.search.steered import Steered
-from evolve.types import APART, Artifact, Candidate
+from evolve.types import APART, Artifact, Candidate, Status
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,7 +78,7 @@ class Run:
             "best": None if best is None else _brief(best),
             "final": self.final(),
             "holdout": self.holdout(),
-            **({"output": self.output()} if row["config"].get("incumbent") else {}),
+            **({"output": output} if (output := self.output()) else {}),
             "revision": self.store.revision(self.run_id),
             "steered": self.steered(),
             "llm": {
@@ -114,11 +115,21 @@ class Run:
         return {**{name: row[name] for name in ("candidate", "status", "metrics")}, "instances": len(row["instances"])}
 
     def output(self) -> dict[str, Any] | None:
-        """Returns who has the best output that is lent: id, stage, score, metrics. None before there is one."""
-        row = self.store.best_output(self.run_id)
-        if row is None:
+        """Returns who has the best output that is lent: id, stage, score, metrics. None where nothing is, or not yet."""
+        stage = self.row()["config"].get("incumbent")
+        if not stage:
             return None
-        return {"id": row["candidate"], **{name: row[name] for name in ("stage", "score", "metrics")}}
+        known = Incumbents([stage])
+        for event in self.store.since_asked(self.run_id):
+            owner = event.data.get("incumbents", {}).get(stage)
+            told = event.candidate if event.data.get("status") == Status.OK else None
+            for candidate in filter(None, [owner, told]):
+                rows = self.store.evaluation_rows(self.run_id, candidate)
+                known.observe(candidate, {row["stage"]: row["score"] for row in rows if row["score"] is not None})
+        owner = known.now().get(stage)
+        rows = self.store.evaluation_rows(self.run_id, owner) if owner else []
+        same = ("stage", "score", "metrics")
+        return next(({"id": owner, **{n: row[n] for n in same}} for row in rows if row["stage"] == stage), None)
 
     # ------------------------------------------------------------ candidates
 

@@ -36,7 +36,7 @@ from evolve.population.schema import (
     texts,
     trials,
 )  # fmt: skip
-from evolve.types import APART, FINAL, HOLDOUT, OUTPUT, Artifact, Candidate, Event, Files, Status
+from evolve.types import APART, FINAL, HOLDOUT, Artifact, Candidate, Event, Files, Status
 
 WAIT_S = 20  # for a lock of somebody else's
 # of a PostgreSQL server that is gone without a word: how long a new connection waits for it, and one that is open
@@ -471,19 +471,27 @@ class Store:
         query = query.order_by(evaluations.c.id, artifacts.c.name)
         return self._among(query, evaluations.c.candidate, ids)
 
-    def best_output(self, run_id: str) -> Row | None:
-        """Returns the evaluation that has the best output which is lent, of the latest stage with one; of equals the first."""
-        ok = (candidates.c.run_id == evaluations.c.run_id) & (candidates.c.id == evaluations.c.candidate)
-        ok &= candidates.c.status == Status.OK.value
-        kept = (artifacts.c.run_id == evaluations.c.run_id) & (artifacts.c.evaluation == evaluations.c.id)
-        kept &= (artifacts.c.name == OUTPUT) | artifacts.c.name.like(f"%/{OUTPUT}")
-        query = select(evaluations).join(candidates, ok).where(evaluations.c.run_id == run_id, sa.exists().where(kept))
-        query = query.where(evaluations.c.draft.is_(None), evaluations.c.score.is_not(None), NEWEST)
-        latest = self._all(query.order_by(evaluations.c.id.desc()).limit(1))
-        if not latest:
-            return None
-        of_stage = query.where(evaluations.c.stage == latest[0]["stage"])
-        return self._all(of_stage.order_by(evaluations.c.score.desc(), evaluations.c.id).limit(1))[0]
+    def artifact(self, run_id: str, candidate: int, stage: str, names: Sequence[str]) -> bytes | None:
+        """Returns the body of a candidate's artifact of a stage, by the first of the names that it has."""
+        own = (evaluations.c.run_id == artifacts.c.run_id) & (evaluations.c.id == artifacts.c.evaluation)
+        query = (
+            select(artifacts.c.body)
+            .join(evaluations, own)
+            .where(artifacts.c.run_id == run_id, artifacts.c.name.in_(names))
+        )
+        query = query.where(
+            evaluations.c.candidate == candidate, evaluations.c.stage == stage, evaluations.c.draft.is_(None), NEWEST
+        )
+        found: bytes | None = self._scalar(query.order_by(evaluations.c.id.desc()).limit(1))
+        return found
+
+    def since_asked(self, run_id: str) -> list[Event]:
+        """Returns the newest `asked` or `rescoring` event and what was told since, in sequence order."""
+        query = select(*EVENT).where(events.c.run_id == run_id)
+        newest = query.where(events.c.kind.in_(["asked", "rescoring"])).order_by(events.c.seq.desc()).limit(1)
+        asked = [Event(**row) for row in self._all(newest)]
+        told = query.where(events.c.kind.in_(["told", "reevaluated"]), events.c.seq > (asked[0].seq if asked else 0))
+        return [*asked, *(Event(**row) for row in self._all(told.order_by(events.c.seq)))]
 
     def artifact_bytes(self, run_id: str) -> int:
         query = select(func.sum(func.length(artifacts.c.body))).where(artifacts.c.run_id == run_id)

@@ -130,9 +130,8 @@ class Asks:
         if owner is None:
             return None
         await self._writer.write()  # what was queued before, the output among it, is committed
-        rows = await asyncio.to_thread(self._writer.store.artifacts, self._writer.run_id, [owner])
-        found = {row["name"]: row["body"] for row in rows if (row["stage"], row["replicate"]) == (stage, 0)}
-        return found.get(f"{instance}/{OUTPUT}", found.get(OUTPUT) if instance == 0 else None)
+        names = [f"{instance}/{OUTPUT}", *([OUTPUT] if instance == 0 else [])]  # of several instances, of the only one
+        return await asyncio.to_thread(self._writer.store.artifact, self._writer.run_id, owner, stage, names)
 
     def _reported(self, question: Question) -> str | None:
         """Returns why the stage stops at this step, None to go on."""

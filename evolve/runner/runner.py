@@ -590,7 +590,8 @@ class Runner:
 
     def _stage(self, candidate: int, outcome: StageOutcome, draft: str | None = None) -> Change:
         self._last_evaluation += 1
-        return self.writer.evaluation(self._last_evaluation, candidate, self._artifacts.fit(outcome), draft)
+        leads = outcome.score is not None and self.search.incumbents.leads(outcome.stage, outcome.score)
+        return self.writer.evaluation(self._last_evaluation, candidate, self._artifacts.fit(outcome, leads), draft)
 
     # ------------------------------------------------------------ tuning
 
@@ -789,11 +790,11 @@ class Runner:
     def retold(self, candidate: int, files: Files, evaluation: Evaluation, revision: int) -> list[Change]:
         """Tells the search what a stored candidate comes to in a new revision; returns what the population is to keep of it."""
         behaviour = self._behaviours.of(candidate, evaluation)
+        stages = [self._stage(candidate, outcome) for outcome in evaluation.stages]
         told: dict[str, Any] = {"status": evaluation.status.value, "score": evaluation.score, "revision": revision}
         told |= {"stage_scores": confirm.stage_scores(evaluation), **facts(self.problem, files, evaluation)}
         self.search.enter("reevaluated", {**told, "behaves_as": behaviour.get("behaves_as")}, candidate)
         self.spent.evaluations += len(evaluation.stages)
-        stages = [self._stage(candidate, outcome) for outcome in evaluation.stages]
         return [*stages, *self._kept(candidate, evaluation, behaviour)]
 
     def _kept(self, candidate: int, evaluation: Evaluation, behaviour: Mapping[str, Any]) -> list[Change]:

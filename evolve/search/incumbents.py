@@ -12,6 +12,10 @@ class Incumbents:
         self._stages = tuple(stages)
         self._best: dict[str, tuple[float, int]] = {}
 
+    def leads(self, stage: str, score: float) -> bool:
+        """Says whether a score would be the best of a stage, or one that equals it."""
+        return stage in self._stages and (stage not in self._best or score >= self._best[stage][0])
+
     def observe(self, candidate: int, stage_scores: Mapping[str, float]) -> None:
         for stage in self._stages:
             score = stage_scores.get(stage)

@@ -117,7 +117,7 @@ class Search:
         self.asked = 0
         self.told = 0
         self._thresholds = Thresholds(rules or {})
-        self._incumbents = Incumbents(lending)
+        self.incumbents = Incumbents(lending)
         self.steered = Steered()
         self._gains = Gains()
         self._events: list[Event] = []
@@ -241,7 +241,7 @@ class Search:
             inspirations=inspirations,
             tried=self._tried(parent, 3 * TRIED if explores else TRIED) if parent else (),
             thresholds=self._thresholds.now(),
-            incumbents=self._incumbents.now(),
+            incumbents=self.incumbents.now(),
             tune=self._tune(island, rng),
         )
         self._decide("asked", candidate, request_data(request))
@@ -396,7 +396,7 @@ class Search:
             self._rescore(event.candidate or NONE, data)
         elif kind == "rescoring":
             self._thresholds.clear()
-            self._incumbents.clear()
+            self.incumbents.clear()
             for candidate in data["unranked"]:
                 self._rescore(candidate, {"status": kind})
         elif kind == "steered":
@@ -462,7 +462,8 @@ class Search:
             self._elder_sibling[candidate] = self._newest_child[parent]
             self._newest_child[parent] = candidate
         member = self._known(candidate, data) if data["status"] == Status.OK else None
-        self._lend(member, data)
+        if member is not None:
+            self.incumbents.observe(candidate, data.get("stage_scores", {}))
         if candidate in self._initials:
             self._initials[candidate] = member
         homes = self._joining.pop(candidate, None)
@@ -534,11 +535,6 @@ class Search:
             size=data.get("size", 0),
         )
 
-    def _lend(self, member: Member | None, data: Mapping[str, Any]) -> None:
-        """Has an ok candidate's outputs lent where they are the best so far."""
-        if member is not None and not member.violation:
-            self._incumbents.observe(member.id, data.get("stage_scores", {}))
-
     def _member(self, candidate: int) -> Member:
         """Returns what is known of a candidate; its score alone where nobody has more."""
         pools = (*(island.pool.get(candidate) for island in self.islands), self._initials.get(candidate))
@@ -561,7 +557,8 @@ class Search:
                 island.add(member)
         for island in self.islands:
             island.judged_anew(candidate, ok=member is not None)
-        self._lend(member, data)
+        if member is not None:
+            self.incumbents.observe(candidate, data.get("stage_scores", {}))
         if candidate in self._initials:
             self._initials[candidate] = member
         self._best = min(filter(None, (island.best() for island in self.islands)), default=None)
@@ -570,6 +567,8 @@ class Search:
 def request_data(request: ProposalRequest) -> dict[str, Any]:
     """Returns a request as the data of its `asked` event (ids, numbers and names only)."""
     data = {name: getattr(request, name) for name in ProposalRequest.__dataclass_fields__ if name != "id"}
+    if not request.incumbents:
+        del data["incumbents"]  # of problems that lend nothing
     return {k: list(v) if isinstance(v, tuple) else v for k, v in data.items()}
 
 

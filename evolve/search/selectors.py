@@ -25,7 +25,7 @@ class PowerLaw:
     Exponent 0 is uniform; a larger one is greedier.
     """
 
-    exponent: float = 1.0
+    exponent: float = 2.0
 
     def __post_init__(self) -> None:
         checks.number("selection.parents.exponent", self.exponent, 0)

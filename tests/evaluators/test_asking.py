@@ -10,9 +10,10 @@ import pytest
 import pytest_asyncio
 
 from evaluators import LocalPool, StageJob
+from evaluators.harness import wire
 from evolve.errors import EvolveError, ProviderError
 from evolve.problem import Problem
-from evolve.types import StageOutcome, Status
+from evolve.types import OUTPUT, StageOutcome, Status
 
 pytestmark = pytest.mark.integration
 
@@ -229,3 +230,70 @@ class TestReport:
     async def test_what_is_no_report(self, ask, call, status, says):
         outcome = await ask(f"def score(instance, output, report):\n    {call}\n    return 1.0", Answers())
         assert outcome.status is status and says in outcome.feedback
+
+
+LENDS = {"yaml": "incumbent: true\nstages: {main: {}, alone: {}}\n"}
+TWO = "def instances(stage, rng):\n    return [10, 20]\n"
+SUMS = TWO + "def score(instance, output):\n    return sum(output) + len(output) / 8\n"
+
+
+@pytest.mark.asyncio(loop_scope="session")
+class TestIncumbent:
+    async def run(
+        self, local, make_problem, candidate: str, serve: Any, stage: str = "main", evaluator: str = SUMS
+    ) -> StageOutcome:
+        problem = make_problem(evaluator, **LENDS)
+        return await local.run(StageJob(problem=problem, stage=stage, files={"initial.py": candidate}), serve)
+
+    async def test_each_instance_has_its_own_and_it_is_asked_for_once(self, local, make_problem):
+        lent = {0: wire.encode([1, 2]), 1: None}
+        serve = Answers(lambda question: lent[question["instance"]])
+        often = (
+            "def f(x, *, incumbent):\n    return [x] + [incumbent() for _ in range(50)][-1] if incumbent() else [x]\n"
+        )
+        outcome = await self.run(local, make_problem, often, serve)
+        assert [case["metrics"]["score"] for case in outcome.instances] == [13.375, 20.125], outcome.feedback
+        assert [(q["kind"], q["instance"]) for q in serve.questions] == [("incumbent", 0), ("incumbent", 1)]
+        assert {name: wire.decode(body) for name, body in outcome.artifacts.items()} == {
+            f"0/{OUTPUT}": [10, 1, 2],
+            f"1/{OUTPUT}": [20],
+        }
+
+    @pytest.mark.parametrize(
+        "candidate",
+        [
+            "def f(x):\n    return [x]\n",
+            "def f(x, **more):\n    return [x, *more]\n",
+            "import functools\ndef g(y, x):\n    return [x]\nf = functools.partial(g, 0)\n",
+            "class F:\n    def __call__(self, x):\n        return [x]\nf = F()\n",
+        ],
+    )
+    async def test_who_does_not_name_it_is_not_given_it(self, local, make_problem, candidate):
+        outcome = await self.run(local, make_problem, candidate, Answers())
+        assert (outcome.status, outcome.score) == (Status.OK, 15.125), outcome.feedback
+
+    async def test_the_last_stage_lends_and_keeps_nothing(self, local, make_problem):
+        outcome = await self.run(
+            local, make_problem, "def f(x, incumbent=3):\n    return [incumbent]\n", Answers(), "alone"
+        )
+        assert (outcome.score, outcome.artifacts) == (3.125, {})
+
+    async def test_what_score_does_to_an_output_is_not_lent(self, local, make_problem):
+        evaluator = "def score(instance, output):\n    output.sort()\n    return output.pop()\n"
+        outcome = await self.run(local, make_problem, "def f():\n    return [2, 1]\n", Answers(), evaluator=evaluator)
+        assert wire.decode(outcome.artifacts[OUTPUT]) == [2, 1]
+
+    async def test_an_output_too_large_to_be_lent_is_the_candidate_s_limit(self, local, make_problem):
+        evaluator = "def score(instance, output):\n    return len(output)\n"
+        outcome = await self.run(
+            local, make_problem, "def f():\n    return bytes(17 << 20)\n", Answers(), evaluator=evaluator
+        )
+        assert (outcome.status, outcome.score) == (Status.LIMIT, None) and "too large to be lent" in outcome.feedback
+
+    async def test_what_drive_makes_of_it_must_be_data(self, local, make_problem):
+        evaluator = (
+            "def drive(instance, candidate):\n    return {candidate.f()}\n"
+            + "def score(instance, output):\n    return 1\n"
+        )
+        outcome = await self.run(local, make_problem, "def f():\n    return 1\n", Answers(), evaluator=evaluator)
+        assert outcome.status is Status.EVALUATOR_ERROR and "that is no data: set" in outcome.feedback

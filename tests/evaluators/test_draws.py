@@ -70,5 +70,10 @@ def test_instances_without_end_are_the_evaluators_fault(make_problem: Callable[.
 @pytest.mark.parametrize("said", ["score = 3", "score = max", "score = print\ninstances = [1]"])
 def test_what_is_no_function_is_the_evaluators_fault(said: str, make_problem: Callable[..., Problem]) -> None:
     problem = make_problem(f"{said}\n")
-    with pytest.raises(EvaluatorError, match=r"evaluator.py: \w+ is .*, not a function; write a def"):
+    with pytest.raises(EvaluatorError, match=r"evaluator.py: \w+ is .*, whose parameters are unknown; write a def"):
         Scorer(problem).instances(StageJob(problem=problem, stage="main", files={}))
+
+
+def test_draws_without_a_key_stay_what_they_were(drawn: Callable[..., list[str]]) -> None:
+    first = {"fixed": "main 920927715", "paired": "main 298859384", "fresh": "main 48320805"}
+    assert drawn(draw_seed=1)[0] == first[drawn.how] and drawn(holdout=True)[0] == "holdout 413535971"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
+import subprocess
 from pathlib import Path
 
 import pytest
 
 import evolve
-from tests.command import evolve_json, ok
+from tests.command import SCRIPT, environment, evolve_json, ok
 
 pytestmark = pytest.mark.integration
 
@@ -102,6 +105,34 @@ def test_the_best_output_so_far_is_lent_and_the_last_stage_scores_without_it(tmp
         "metrics": {"score": max(outputs.values())},
     }
     assert f"best output candidate {shown['output']['id']}" in ok("status", "w1", cwd=tmp_path)
+
+
+def test_the_best_output_outlives_a_kill_and_needs_no_room_for_artifacts(tmp_path: Path) -> None:
+    folder = tmp_path / "adds"
+    folder.mkdir()
+    for name, text in {"evaluator.py": ADDS, "initial.py": IMPROVES, "problem.yaml": LENDS}.items():
+        (folder / name).write_text(text)
+    words = ["problem=./adds", "schedule=ordered", "schedule.window=3", "budget.candidates=20", "selection.tuning=null"]
+    ok("run", *words, "run_dir=whole", cwd=tmp_path)
+    killed = subprocess.Popen(
+        [SCRIPT, "run", *words, "database.artifact_mb=0", "run_dir=cut"], cwd=tmp_path, env=environment()
+    )
+    while not (tmp_path / "cut/run.db").exists() or asked_in(tmp_path / "cut/run.db") < 8:
+        assert killed.poll() is None
+    killed.kill()
+    killed.wait()
+    ok("resume", "cut", cwd=tmp_path)
+    exports = [ok("export", run, "--to", "jsonl", "--no-measured", "-", cwd=tmp_path) for run in ("whole", "cut")]
+    assert exports[0] == exports[1]
+    assert evolve.open_run(tmp_path / "cut").output() == evolve.open_run(tmp_path / "whole").output()
+
+
+def asked_in(database: Path) -> int:
+    with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        try:
+            return int(connection.execute("select count(*) from events where kind = 'asked'").fetchone()[0])
+        except sqlite3.OperationalError:  # not yet made
+            return 0
 
 
 def test_a_candidate_need_not_take_what_is_lent(tmp_path: Path) -> None:

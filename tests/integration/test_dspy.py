@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from evolve.errors import UsageError
+from evolve.errors import ProblemError, UsageError
 from evolve.problem import Invalid
 
 dspy = pytest.importorskip("dspy", reason="dspy is not installed (the extra `dspy`)")
 
 from dspy.utils import DummyLM  # noqa: E402
 
-from evaluators.dspy import answer, problem  # noqa: E402
+from evaluators.dspy import answer, counted, problem  # noqa: E402
 from evolve.lineage import Run  # noqa: E402
 
 pytestmark = pytest.mark.integration
@@ -90,7 +90,7 @@ def test_what_cannot_be_read_is_invalid(capitals, files, reason):
     assert found["status"] == "invalid" and reason in found["feedback"]
 
 
-def test_a_module_s_source_is_the_candidate_and_runs_in_the_sandbox(capitals):
+def test_a_module_s_source_is_the_candidate_and_runs_in_the_sandbox():
     made = problem(Ask, exact, EXAMPLES[:2], parts=["source"], devset=EXAMPLES[2:], model=model)
     source = made.files["initial/program.py"].decode()
     assert "class Ask(dspy.Module):" in source and made.check()["status"] == "ok"
@@ -102,10 +102,17 @@ def test_a_module_s_source_is_the_candidate_and_runs_in_the_sandbox(capitals):
     asking = source.replace("return self.ask(", often)
     found = made.evaluate({"program.py": asking})
     assert found["status"] == "crash" and "more than 20 times for one example" in found["feedback"]
+    other = source.replace("return self.ask(country=country)", "return {'town': self.ask(country=country).capital}")
+    renamed = made.evaluate({"program.py": other})
+    assert renamed["status"] == "invalid" and "the metric can't judge" in renamed["feedback"]
     spying = source.replace("return self.ask(", "__import__('evaluators')\n        return self.ask(")
     assert "No module named 'evaluators'" in made.evaluate({"program.py": spying})["feedback"]
     with pytest.raises(UsageError, match=r"parts=\['source', 'demos'\]"):
         problem(Ask, exact, EXAMPLES, parts=["source", "demos"])
+    with pytest.raises(ProblemError, match="is a lambda; write it as a def"):
+        problem(lambda: Ask(), exact, EXAMPLES, parts=["source"])
+    with pytest.raises(TypeError, match="'n'"):
+        counted(lambda prompt, **settings: "")("x", n=1000)
 
 
 def test_a_module_says_what_it_says_with_a_model_of_dspy_s_own():

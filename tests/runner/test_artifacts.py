@@ -9,7 +9,7 @@ import pytest
 
 from evolve.llm.scripted import Scripted
 from evolve.runner.artifacts import ArtifactSpace
-from evolve.types import Artifact, StageOutcome, Status
+from evolve.types import OUTPUT, Artifact, StageOutcome, Status
 from tests.runner.driving import Case, Judging, answer, case, outcomes, rewrite
 
 PNG = b"\x89PNG\r\n" + bytes(100)
@@ -82,3 +82,11 @@ def test_a_kind_is_seen_from_the_beginning(body, kind):
 def test_an_outcome_without_any_is_left_alone():
     outcome = StageOutcome(stage="main", status=Status.OK)
     assert ArtifactSpace(0.0).fit(outcome) is outcome
+
+
+def test_outputs_are_kept_where_they_lead_whatever_room_there_is():
+    outcome = StageOutcome(
+        stage="main", status=Status.OK, artifacts={OUTPUT: b"12345", f"3/{OUTPUT}": b"1", "trace": b"1"}
+    )
+    assert set(ArtifactSpace(0.0).fit(outcome, leads=True).artifacts) == {OUTPUT, f"3/{OUTPUT}"}
+    assert set(ArtifactSpace(1.0).fit(outcome).artifacts) == {"trace"}
