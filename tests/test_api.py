@@ -15,6 +15,7 @@ import pytest
 import evolve
 from evolve.api import LiveRun
 from evolve.cli import dispatch
+from evolve.cli.screen import OneLine
 from evolve.errors import ProblemError, RunError, UsageError
 
 SOURCE = "def f(x):\n    return 1.5 + 0.25 * x\n"
@@ -106,6 +107,7 @@ def test_one_live_line_on_a_terminal(problem, monkeypatch):
             return True
 
     monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setattr(OneLine, "every_s", 0.0)  # it looks between the last candidate and the end as well
     problem.run(["budget.candidates=4", "evaluator.workers=1"], seed=1).wait()
     *notes, last, rest = sys.stdout.getvalue().split("\n")
     assert all("candidates" not in note.split("\r")[-1] for note in notes) and rest == ""

@@ -112,12 +112,24 @@ class Plain(Ticking):
 class OneLine(Ticking):
     """Rewrites one line in place; notes are lines of their own above it."""
 
+    @contextmanager
+    def watch(self, runner: Runner) -> Iterator[None]:
+        try:
+            with super().watch(runner):
+                yield
+        finally:
+            self._write("\n")
+
     def look(self, runner: Runner) -> None:
-        self.print(line(runner), end="" if runner.state == "running" else "\n")
+        self.print(line(runner), end="")
 
     def print(self, what: str | Text, end: str = "\n") -> None:
+        self._write(f"\r{plain(str(what)):<100}{end}")
+
+    def _write(self, text: str) -> None:
         with suppress(OSError, ValueError):  # nobody reads any more: the run goes on
-            print(f"\r{plain(str(what)):<100}", end=end, file=self.console.file, flush=True)
+            self.console.file.write(text)
+            self.console.file.flush()
 
 
 class LiveScreen(Ticking):

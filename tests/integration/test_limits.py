@@ -30,7 +30,13 @@ def search(tmp_path: Path) -> Callable[..., Run]:
     (folder / "evaluator.py").write_text("def score(instance, output):\n    return output\n")
     (folder / "initial.py").write_text("def f():\n    return 1.5 + 0.25\n")
     (folder / "problem.yaml").write_text("stages: {main: {timeout_s: 10}}\n")
-    model = ("llm=litellm", "llm.model=openai/test", f"llm.concurrency={SLOTS}", "llm.max_tokens=1000")
+    model = (
+        "llm=litellm",
+        "llm.model=openai/test",
+        f"llm.concurrency={SLOTS}",
+        "llm.max_tokens=1000",
+        "selection.tuning=null",
+    )
 
     def started(server: LLMServer, *words: str) -> Run:
         return run(folder, [*model, f"llm.api_base={server.api_base}", f"run_dir={tmp_path / 'run'}", *words])

@@ -10,6 +10,7 @@ from evolve.llm.embedder import Embedder, vector_of
 from evolve.types import Call, Prompt
 from tests.llm_server import LLMServer
 
+pytestmark = pytest.mark.integration  # imports litellm
 PRICE = {"input_usd_per_mtok": 2.0, "output_usd_per_mtok": 0.0}
 
 
