@@ -168,8 +168,8 @@ def test_a_folder_of_groups_adds_choices(tmp_path):
             "budget.seconds: measures the machine, so schedule=ordered refuses it",
         ),
         (
-            ["schedule=ordered", "stage.main.report=true"],
-            "stage.main.report=true: measures what arrives when, so schedule=ordered refuses it; set stage.main.report=false",
+            ["schedule=ordered", "stage.alone.report=true"],
+            "stage.alone.report=true: measures what arrives when, so schedule=ordered refuses it; set stage.alone.report=false",
         ),
         (["evaluator.queue=0"], "evaluator.queue=0: must be a whole number, 1 or more, or null"),
         (["llm.evaluation_concurrency=4"], "llm.evaluation_concurrency=4: no such key; llm="),

@@ -144,7 +144,7 @@ def test_prompt_is_rendered_and_shows_no_key_and_no_sides_of_the_holdout(capsys)
 @without_gpu
 def test_run_refuses_with_the_reason(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert dispatch(["run", "problem=gpu_grayscale", "run_dir=r"]) == 1
+    assert dispatch(["run", "problem=gpu_grayscale", "llm=command", "llm.command=cat", "run_dir=r"]) == 1
     assert "problem=gpu_grayscale: needs gpu, not found here" in capsys.readouterr().err
     assert not (tmp_path / "r").exists()
 

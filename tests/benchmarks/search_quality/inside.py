@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from types import SimpleNamespace
@@ -99,7 +100,7 @@ class Loaded:
         self._names: dict[str, Any] = {"__name__": "candidate"}
         _guarded(exec, compile(text, "candidate.py", "exec"), self._names)
 
-    def call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], spare: Sequence[str]) -> Any:
         return _guarded(self._names[name], *args, **kwargs)
 
     def close(self) -> tuple[float, float, str]:
