@@ -133,6 +133,8 @@ def _report(channel: wire.Channel, job: StageJob, outcome: StageOutcome) -> None
 
 
 def main() -> None:
+    if os.getppid() != int(sys.argv[1]):  # killed while this process started
+        tree.remove_worker(os.environ["HOME"])
     tree.die_with_parent(int(sys.argv[1]))
     tree.adopt_orphans()
     sock = socket.socket(fileno=os.dup(0))

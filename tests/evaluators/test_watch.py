@@ -5,8 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from evaluators import LocalPool, StageJob
+from evaluators.environment import clean_environment, python
 from evaluators.watch import resident_mb
 from evolve.problem import Problem
 from evolve.types import StageOutcome, Status
@@ -93,3 +95,15 @@ def test_tables_of_what_is_reserved_count() -> None:
         held_mb = resident_mb(process.pid)
         process.kill()
     assert held_mb > 70
+
+
+def test_a_worker_whose_runner_was_killed_meanwhile_leaves_no_folder(tmp_path: Path) -> None:
+    home, another = tmp_path / "evolve-worker-1", tmp_path / "home"
+    for folder in (home, another):
+        folder.mkdir()
+        program = [*python(), "-m", "evaluators.worker", "-1", "bare"]  # no process has that number
+        done = subprocess.run(
+            program, env=clean_environment(str(folder), trusted=True), stdin=subprocess.DEVNULL, check=False
+        )
+        assert done.returncode == 1
+    assert not home.exists() and another.exists()
