@@ -43,6 +43,7 @@ def _demand(fits: bool, key: str, value: object, kind: str, or_null: bool) -> No
 
 
 def require(condition: bool, message: str) -> None:
+    """Raises ProblemError with the message unless the condition holds."""
     if not condition:
         raise ProblemError(message)
 
@@ -62,4 +63,5 @@ def is_count(value: object) -> bool:
 
 
 def one_of(allowed: Sequence[str]) -> str:
+    """Returns what a message says of a value that is one of some words."""
     return f"is {', '.join(allowed[:-1])} or {allowed[-1]}"

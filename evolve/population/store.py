@@ -472,7 +472,7 @@ class Store:
         return self._among(query, evaluations.c.candidate, ids)
 
     def artifact(self, run_id: str, candidate: int, stage: str, names: Sequence[str]) -> bytes | None:
-        """Returns the body of a candidate's artifact of a stage, by the first of the names that it has."""
+        """Returns the body of a candidate's artifact of a stage that has one of the names, None without."""
         own = (evaluations.c.run_id == artifacts.c.run_id) & (evaluations.c.id == artifacts.c.evaluation)
         query = (
             select(artifacts.c.body)

@@ -112,13 +112,9 @@ class Runner:
             on_paused=self._pause, where=where, outstanding=outstanding, embedder=embedder,
         )  # fmt: skip
         self.asks = Asks(
-            provider=provider,
-            calls=self.calls,
-            writer=writer,
-            problem=problem,
-            stop=self._stop,
+            provider=provider, calls=self.calls, writer=writer, problem=problem, stop=self._stop,
             incumbent=self._incumbent,
-        )
+        )  # fmt: skip
         self._last_evaluation = last_ids[1]
         self.proposals = Proposals(
             problem=problem, search=search, rules=proposing, converses=provider.converses, calls=self.calls, writer=writer,

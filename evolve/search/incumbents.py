@@ -13,13 +13,13 @@ class Incumbents:
         self._best: dict[str, tuple[float, int]] = {}
 
     def leads(self, stage: str, score: float) -> bool:
-        """Says whether a score would be the best of a stage, or one that equals it."""
-        return stage in self._stages and (stage not in self._best or score >= self._best[stage][0])
+        """Says whether a score, if it were told now, would be the best of a stage."""
+        return stage in self._stages and (stage not in self._best or score > self._best[stage][0])
 
     def observe(self, candidate: int, stage_scores: Mapping[str, float]) -> None:
-        for stage in self._stages:
-            score = stage_scores.get(stage)
-            if score is not None and (stage not in self._best or score > self._best[stage][0]):
+        """Takes in what a candidate that is ok scored in its stages."""
+        for stage, score in stage_scores.items():
+            if self.leads(stage, score):
                 self._best[stage] = score, candidate
 
     def clear(self) -> None:
